@@ -1,0 +1,43 @@
+// Registers one device with the provisioning service and prints the result as one JSON line.
+'use strict';
+
+const { Http } = require('azure-iot-provisioning-device-http');
+const { Mqtt, MqttWs } = require('azure-iot-provisioning-device-mqtt');
+const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
+const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
+const { X509Security } = require('azure-iot-security-x509');
+const device = require('./device');
+
+const TRANSPORTS = { mqtt: Mqtt, 'mqtt-ws': MqttWs, http: Http };
+
+const args = device.arguments({
+  'id-scope': { type: 'string' },
+  'registration-id': { type: 'string' },
+  payload: { type: 'string' },
+});
+
+const security = args.cert
+  ? new X509Security(args['registration-id'], device.x509(args))
+  : new SymmetricKeySecurityClient(args['registration-id'], args.key);
+const client = ProvisioningDeviceClient.create(
+  args.host, args['id-scope'], new TRANSPORTS[args.transport](), security);
+if (args.payload !== undefined) {
+  client.setProvisioningPayload(JSON.parse(args.payload));
+}
+
+client.register((error, state) => {
+  if (error) {
+    device.say({ outcome: 'error', ...device.failure(error) });
+  } else {
+    device.say({
+      outcome: state.status,
+      status: state.status,
+      assigned_hub: state.assignedHub,
+      device_id: state.deviceId,
+      substatus: state.substatus,
+      etag: state.etag,
+      payload: state.payload,
+    });
+  }
+  process.exitCode = 0;
+});

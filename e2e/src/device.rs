@@ -1,0 +1,265 @@
+//! Devices: the SDK programs that register and connect.
+
+use crate::process::Conversation;
+use crate::{DPS, DeviceCertificate, Server, World};
+use serde_json::Value;
+use std::process::Command;
+use std::time::Duration;
+
+/// An unmodified SDK with the transport it is to use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sdk {
+    PythonMqtt,
+    PythonMqttWs,
+    NodeMqtt,
+    NodeMqttWs,
+    NodeHttp,
+}
+
+impl Sdk {
+    /// Every way to register.
+    pub const PROVISIONING: [Self; 5] =
+        [Self::PythonMqtt, Self::PythonMqttWs, Self::NodeMqtt, Self::NodeMqttWs, Self::NodeHttp];
+    /// Every way to connect to a hub.
+    pub const HUB: [Self; 4] =
+        [Self::PythonMqtt, Self::PythonMqttWs, Self::NodeMqtt, Self::NodeMqttWs];
+
+    /// Its program for a purpose, `provision` or `hub_device`.
+    fn program(self, world: &World, server: &Server, purpose: &str) -> Command {
+        let ca = server.ca();
+        let transport = match self {
+            Self::PythonMqtt | Self::PythonMqttWs => {
+                let mut command = world.python_program(&format!("{purpose}.py"), &ca);
+                command.arg("--ca").arg(&ca);
+                if self == Self::PythonMqttWs {
+                    command.arg("--ws");
+                }
+                return command;
+            }
+            Self::NodeMqtt => "mqtt",
+            Self::NodeMqttWs => "mqtt-ws",
+            Self::NodeHttp => "http",
+        };
+        let mut command = world.node_program(&format!("{purpose}.js"), &ca);
+        command.args(["--transport", transport]);
+        command
+    }
+}
+
+/// What a device proves itself with.
+#[derive(Debug, Clone, Copy)]
+pub enum Credential<'a> {
+    /// A symmetric key, base64; for a group's device the derived one.
+    Key(&'a str),
+    Certificate(&'a DeviceCertificate),
+}
+
+impl Credential<'_> {
+    fn give(self, command: &mut Command) {
+        match self {
+            Self::Key(key) => command.args(["--key", key]),
+            Self::Certificate(certificate) => command
+                .arg("--cert")
+                .arg(&certificate.chain)
+                .arg("--key-file")
+                .arg(&certificate.key),
+        };
+    }
+}
+
+/// Registers devices with one server's provisioning service.
+#[derive(Debug)]
+pub struct Provisioning<'a> {
+    world: &'a World,
+    server: &'a Server,
+    id_scope: String,
+}
+
+impl<'a> Provisioning<'a> {
+    pub fn new(world: &'a World, server: &'a Server) -> Self {
+        Self { world, server, id_scope: server.id_scope() }
+    }
+
+    /// Registers once, by the SDK's whole sequence of calls.
+    pub fn register(&self, sdk: Sdk, id: &str, credential: Credential<'_>) -> Outcome {
+        self.run(sdk, id, credential, None)
+    }
+
+    /// Registers once, sending a payload along.
+    pub fn register_with(
+        &self,
+        sdk: Sdk,
+        id: &str,
+        credential: Credential<'_>,
+        payload: &Value,
+    ) -> Outcome {
+        self.run(sdk, id, credential, Some(payload))
+    }
+
+    fn run(
+        &self,
+        sdk: Sdk,
+        id: &str,
+        credential: Credential<'_>,
+        payload: Option<&Value>,
+    ) -> Outcome {
+        let mut command = sdk.program(self.world, self.server, "provision");
+        command.args(["--host", DPS, "--id-scope", &self.id_scope, "--registration-id", id]);
+        if let Some(payload) = payload {
+            command.arg("--payload").arg(payload.to_string());
+        }
+        credential.give(&mut command);
+        let answer = Conversation::start(command, format!("{sdk:?} {id}")).hear();
+        Outcome { sdk, answer }
+    }
+}
+
+/// How a registration ended, as the device's program saw it.
+#[derive(Debug, Clone)]
+pub struct Outcome {
+    sdk: Sdk,
+    /// What the program printed.
+    pub answer: Value,
+}
+
+impl Outcome {
+    /// The device has an identity of this id in this hub.
+    #[track_caller]
+    pub fn assert_assigned(&self, hub: &str, device_id: &str) {
+        assert_eq!(self.text("outcome"), "assigned", "{self:?}");
+        assert_eq!(self.text("assigned_hub"), hub, "{self:?}");
+        assert_eq!(self.text("device_id"), device_id, "{self:?}");
+    }
+
+    /// A normal answer whose status is `disabled`, with no hub and no device id.
+    #[track_caller]
+    pub fn assert_disabled(&self) {
+        assert_eq!(self.text("outcome"), "error", "{self:?}");
+        let expected = match self.sdk {
+            Sdk::PythonMqtt | Sdk::PythonMqttWs => "invalid registration status disabled",
+            Sdk::NodeMqtt | Sdk::NodeMqttWs | Sdk::NodeHttp => "status is disabled",
+        };
+        assert!(self.text("message").contains(expected), "{self:?}");
+        let state = &self.answer["result"]["registrationState"];
+        assert_eq!(state["assignedHub"].as_str().unwrap_or_default(), "", "{self:?}");
+        assert_eq!(state["deviceId"].as_str().unwrap_or_default(), "", "{self:?}");
+    }
+
+    /// The service doesn't know the device, or doesn't believe it: 401.
+    #[track_caller]
+    pub fn assert_unauthorized(&self) {
+        assert_eq!(self.text("outcome"), "error", "{self:?}");
+        match self.sdk {
+            Sdk::PythonMqtt | Sdk::PythonMqttWs => {
+                assert!(self.text("message").contains("error status code 401"), "{self:?}");
+            }
+            Sdk::NodeMqtt | Sdk::NodeMqttWs | Sdk::NodeHttp => {
+                assert_eq!(self.text("type"), "UnauthorizedError", "{self:?}");
+            }
+        }
+    }
+
+    fn text(&self, member: &str) -> &str {
+        self.answer[member].as_str().unwrap_or_default()
+    }
+}
+
+/// A device at its hub, connected until dropped, refused or disconnected.
+#[derive(Debug)]
+pub struct HubDevice(Conversation);
+
+/// Whether the SDK connects again by itself after losing its connection.
+const NO_RECONNECT: &[&str] = &[];
+
+impl HubDevice {
+    /// Starts a device that doesn't connect again by itself; [`HubDevice::ready`] comes next.
+    pub fn start(
+        world: &World,
+        server: &Server,
+        sdk: Sdk,
+        hub: &str,
+        device_id: &str,
+        credential: Credential<'_>,
+    ) -> Self {
+        Self::run(world, server, sdk, (hub, device_id), credential, NO_RECONNECT)
+    }
+
+    /// Starts a device whose SDK connects again by itself.
+    pub fn start_reconnecting(
+        world: &World,
+        server: &Server,
+        sdk: Sdk,
+        hub: &str,
+        device_id: &str,
+        credential: Credential<'_>,
+    ) -> Self {
+        Self::run(world, server, sdk, (hub, device_id), credential, &["--reconnect"])
+    }
+
+    fn run(
+        world: &World,
+        server: &Server,
+        sdk: Sdk,
+        (hub, device_id): (&str, &str),
+        credential: Credential<'_>,
+        options: &[&str],
+    ) -> Self {
+        let mut command = sdk.program(world, server, "hub_device");
+        command.args(["--host", hub, "--device-id", device_id]).args(options);
+        credential.give(&mut command);
+        Self(Conversation::start(command, format!("{sdk:?} {device_id} at {hub}")))
+    }
+
+    /// Waits until it is connected.
+    #[track_caller]
+    pub fn ready(&self) {
+        self.until("ready");
+    }
+
+    /// Waits until it is refused, and tells the SDK's reason.
+    #[track_caller]
+    pub fn refused(&self) -> String {
+        self.until("refused")["message"].as_str().unwrap_or_default().to_owned()
+    }
+
+    /// Its twin: `{"desired", "reported"}`.
+    #[track_caller]
+    pub fn twin(&mut self) -> Value {
+        self.0.tell("twin");
+        self.until("twin")["twin"].clone()
+    }
+
+    /// Sends one telemetry message, and waits until the hub has taken it.
+    #[track_caller]
+    pub fn send(&mut self, body: &Value) {
+        self.0.tell(&format!("send {body}"));
+        self.until("sent");
+    }
+
+    /// Patches its reported properties.
+    #[track_caller]
+    pub fn report(&mut self, patch: &Value) {
+        self.0.tell(&format!("report {patch}"));
+        self.until("reported");
+    }
+
+    /// Waits until the connection is gone.
+    #[track_caller]
+    pub fn assert_disconnected_within(&mut self, limit: Duration) {
+        self.0.tell(&format!("wait-disconnect {}", limit.as_secs_f64()));
+        self.until("disconnected");
+    }
+
+    /// The next event that isn't about the connection's coming and going.
+    #[track_caller]
+    fn until(&self, event: &str) -> Value {
+        loop {
+            let heard = self.0.hear();
+            match heard["event"].as_str() {
+                Some("connection" | "background") => {}
+                Some(name) if name == event => return heard,
+                _ => panic!("expected {event}, heard {heard}"),
+            }
+        }
+    }
+}

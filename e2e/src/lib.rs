@@ -1,0 +1,47 @@
+//! End-to-end harness: a running Muster, and unmodified Azure SDKs as its clients.
+//!
+//! The SDKs fix their ports (443 and 8883) and need real host names, so each test runs in a
+//! [`world`] of its own: fresh network, mount and process namespaces in which those ports are
+//! free and `dps.localhost` resolves. Tests therefore run in parallel, share nothing, and leave
+//! no process behind.
+//!
+//! - [`world()`] runs a test body inside such a world; [`bare_world`] does without a server.
+//! - [`Server`] starts, stops, kills and restarts `muster serve`, and runs `muster` commands.
+//! - [`Rest`] speaks the service APIs with SAS tokens over HTTPS.
+//! - [`Pki`] makes certificate authorities and device chains.
+//! - [`Provisioning`], [`HubDevice`] and [`NodeClient`] run the SDK programs of `python/` and
+//!   `node/`.
+//!
+//! The machine's own hosts file and trust store are never touched. On a machine that can't make
+//! namespaces a test says `skipped: …` aloud; with `CI=true` it fails instead.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::disallowed_methods,
+    missing_docs,
+    reason = "test code: it runs programs, waits for them, and fails by panicking"
+)]
+
+mod device;
+mod node;
+mod pki;
+mod process;
+mod rest;
+mod sdk;
+mod server;
+mod world;
+
+pub use device::{Credential, HubDevice, Outcome, Provisioning, Sdk};
+pub use node::NodeClient;
+pub use pki::{Authority, DeviceCertificate, Pki, derived_key};
+pub use rest::{Reply, Rest};
+pub use server::Server;
+pub use world::{World, bare_world, world};
+
+/// The host that the provisioning service answers on.
+pub const DPS: &str = "dps.localhost";
+/// The first hub's host; its name in the command line is `hub1`.
+pub const HUB1: &str = "hub1.localhost";
+/// The second hub's host; its name in the command line is `hub2`.
+pub const HUB2: &str = "hub2.localhost";
