@@ -3,6 +3,7 @@
 use crate::process::Conversation;
 use crate::{DPS, DeviceCertificate, Server, World};
 use serde_json::Value;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -25,12 +26,11 @@ impl Sdk {
         [Self::PythonMqtt, Self::PythonMqttWs, Self::NodeMqtt, Self::NodeMqttWs];
 
     /// Its program for a purpose, `provision` or `hub_device`.
-    fn program(self, world: &World, server: &Server, purpose: &str) -> Command {
-        let ca = server.ca();
+    fn program(self, world: &World, ca: &Path, purpose: &str) -> Command {
         let transport = match self {
             Self::PythonMqtt | Self::PythonMqttWs => {
-                let mut command = world.python_program(&format!("{purpose}.py"), &ca);
-                command.arg("--ca").arg(&ca);
+                let mut command = world.python_program(&format!("{purpose}.py"), ca);
+                command.arg("--ca").arg(ca);
                 if self == Self::PythonMqttWs {
                     command.arg("--ws");
                 }
@@ -40,7 +40,7 @@ impl Sdk {
             Self::NodeMqttWs => "mqtt-ws",
             Self::NodeHttp => "http",
         };
-        let mut command = world.node_program(&format!("{purpose}.js"), &ca);
+        let mut command = world.node_program(&format!("{purpose}.js"), ca);
         command.args(["--transport", transport]);
         command
     }
@@ -71,13 +71,13 @@ impl Credential<'_> {
 #[derive(Debug)]
 pub struct Provisioning<'a> {
     world: &'a World,
-    server: &'a Server,
+    ca: PathBuf,
     id_scope: String,
 }
 
 impl<'a> Provisioning<'a> {
-    pub fn new(world: &'a World, server: &'a Server) -> Self {
-        Self { world, server, id_scope: server.id_scope() }
+    pub fn new(world: &'a World, server: &Server) -> Self {
+        Self { world, ca: server.ca(), id_scope: server.id_scope() }
     }
 
     /// Registers once, by the SDK's whole sequence of calls.
@@ -103,7 +103,7 @@ impl<'a> Provisioning<'a> {
         credential: Credential<'_>,
         payload: Option<&Value>,
     ) -> Outcome {
-        let mut command = sdk.program(self.world, self.server, "provision");
+        let mut command = sdk.program(self.world, &self.ca, "provision");
         command.args(["--host", DPS, "--id-scope", &self.id_scope, "--registration-id", id]);
         if let Some(payload) = payload {
             command.arg("--payload").arg(payload.to_string());
@@ -168,9 +168,6 @@ impl Outcome {
 #[derive(Debug)]
 pub struct HubDevice(Conversation);
 
-/// Whether the SDK connects again by itself after losing its connection.
-const NO_RECONNECT: &[&str] = &[];
-
 impl HubDevice {
     /// Starts a device that doesn't connect again by itself; [`HubDevice::ready`] comes next.
     pub fn start(
@@ -181,7 +178,7 @@ impl HubDevice {
         device_id: &str,
         credential: Credential<'_>,
     ) -> Self {
-        Self::run(world, server, sdk, (hub, device_id), credential, NO_RECONNECT)
+        Self::run(world, server, sdk, (hub, device_id), credential, &[])
     }
 
     /// Starts a device whose SDK connects again by itself.
@@ -204,7 +201,7 @@ impl HubDevice {
         credential: Credential<'_>,
         options: &[&str],
     ) -> Self {
-        let mut command = sdk.program(world, server, "hub_device");
+        let mut command = sdk.program(world, &server.ca(), "hub_device");
         command.args(["--host", hub, "--device-id", device_id]).args(options);
         credential.give(&mut command);
         Self(Conversation::start(command, format!("{sdk:?} {device_id} at {hub}")))

@@ -1,4 +1,6 @@
 //! Scenarios on a running server with unmodified SDKs, each in a world of its own.
+//!
+//! The files named `s_c…` are the scenarios of the same number in the project's seed rules.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -6,4 +8,12 @@
     reason = "tests fail by panicking"
 )]
 
+mod operator;
+mod s_c1;
+mod s_c2;
+mod s_c3;
+mod s_c5;
+mod s_c6;
+mod s_c8;
+mod scene;
 mod world;
