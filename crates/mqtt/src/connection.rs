@@ -421,7 +421,6 @@ impl Connection {
         self.stage = Stage::Closed(reason);
         self.input = InputBuffer::default();
         self.outbox.clear();
-        self.unanswered.clear();
         self.events.push_back(Event::Closed { reason });
     }
 }

@@ -32,3 +32,20 @@ impl InputBuffer {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_used_in_order_and_a_large_buffer_is_given_back() {
+        let mut input = InputBuffer::default();
+        input.append(&[1, 2, 3]);
+        input.consume(2);
+        input.append(&[4; 100_000]);
+        assert_eq!(input.unread()[..2], [3, 4]);
+        input.consume(100_001);
+        assert_eq!(input.unread(), []);
+        assert!(input.bytes.capacity() <= CAPACITY_KEPT_BYTES);
+    }
+}

@@ -72,8 +72,4 @@ impl Unanswered {
         }
         outcome
     }
-
-    pub(crate) fn clear(&mut self) {
-        *self = Self::default();
-    }
 }

@@ -276,7 +276,12 @@ fn silence_while_reading_is_paused_is_forgiven() {
     assert!(connection.wants_input());
     connection.handle_timeout(s(500));
     assert_eq!(connection.next_deadline(), Some(s(590)), "the whole time again");
-    connection.handle_timeout(s(590));
+    connection.handle_bytes(s(510), &bytes_of(&message));
+    connection.handle_timeout(s(600));
+    connection.acknowledge(id(1)).unwrap();
+    connection.handle_bytes(s(600), &[0xc0]);
+    assert_eq!(connection.next_deadline(), Some(s(690)), "input shows it as well as a timeout");
+    connection.handle_timeout(s(690));
     assert_ended(&mut connection, CloseReason::KeepAliveTimeout);
 }
 

@@ -6,6 +6,7 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod bounds;
 mod codec;
 mod connection;
 mod flow;
