@@ -1,0 +1,34 @@
+//! Evidence to verdict: X.509 chains, symmetric keys, SAS tokens.
+//!
+//! What it is: the parsed forms of what a device or an operator shows ([`SymmetricKey`],
+//! [`sas::SasToken`], [`x509::Certificate`]), and the cryptographic verdicts over them
+//! ([`sas::SasToken::is_signed_by`], [`x509::build_chain`], [`access::authorize`]).
+//!
+//! What it is not: the rule of who may register. Nothing here knows what an enrollment is, nor
+//! which key or certificate belongs to whom.
+//!
+//! Invariants:
+//! - No clock, no randomness, no I/O, no `async`, no logging: `now` is a parameter.
+//! - No input makes it panic, and every loop over input has a bound in [`model::limits`] or
+//!   beside it.
+//! - Key material has no `Debug` content, no `PartialEq`, and is wiped when it is dropped;
+//!   comparisons with it take the same time whatever the outcome.
+//! - A certificate is parsed whole and strictly: bytes that some parser would skip are refused,
+//!   so that two readers never see two certificates in the same bytes.
+
+pub mod access;
+pub mod sas;
+mod symmetric_key;
+pub mod x509;
+
+pub use symmetric_key::{KeyError, SymmetricKey};
+
+use model::Sha256;
+
+/// The SHA-256 hash of some bytes.
+pub fn sha256(bytes: &[u8]) -> Sha256 {
+    let mut hash = [0; 32];
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, bytes);
+    hash.copy_from_slice(digest.as_ref());
+    Sha256(hash)
+}
