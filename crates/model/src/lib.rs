@@ -1,0 +1,26 @@
+//! The words that every crate of Muster speaks: ids, names, thumbprints, time, revisions, limits.
+//!
+//! What it is: parsed values that can not be wrong ([`RegistrationId`] can only be made by
+//! [`RegistrationId::parse`]), and the named bounds of every queue, string and wait ([`limits`]).
+//!
+//! What it is not: rules. Nothing here knows what an enrollment is.
+//!
+//! Invariants: no clock, no randomness, no I/O, no `async`; the only dependency is serde's traits,
+//! so that storage documents may hold these values (their form is the text form).
+
+mod etag;
+mod id;
+mod json;
+pub mod limits;
+mod name;
+mod secret;
+mod thumbprint;
+mod time;
+
+pub use etag::{Etag, IfMatch, Revision};
+pub use id::{CertificateName, DeviceId, EnrollmentGroupId, IdError, PolicyName, RegistrationId};
+pub use json::{MAX_DEPTH_DEFAULT, depth_at_most};
+pub use name::{HostName, IdScope, ServiceName};
+pub use secret::Secret;
+pub use thumbprint::{Sha1Thumbprint, Sha256, ThumbprintError};
+pub use time::{TICKS_PER_SECOND, Timestamp, TimestampError};

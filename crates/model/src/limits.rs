@@ -1,0 +1,81 @@
+//! The named bound of every loop, queue, string, packet, retry and wait.
+//!
+//! Each says its unit and its source. Counts that an operator may set are defaults here and live
+//! in the instance's own record.
+
+use std::time::Duration;
+
+/// Characters in a registration, group or device id. Source: `dps-service-api` §7.
+pub const ID_CHARS_MAX: usize = 128;
+/// Characters in a CA certificate's name. Source: ARM, `certificateName`.
+pub const CERTIFICATE_NAME_CHARS_MAX: usize = 256;
+/// Characters in a shared access policy's name. Source: ARM, `keyName`.
+pub const POLICY_NAME_CHARS_MAX: usize = 64;
+
+/// Bytes of one DPS request body or MQTT message. Source: `includes/iot-dps-limits.md`, 96 KB.
+pub const DPS_MESSAGE_BYTES_MAX: usize = 96 * 1024;
+/// Bytes of one device-to-cloud message. Source: `iot-hub` §7.2, 256 KB.
+pub const TELEMETRY_MESSAGE_BYTES_MAX: usize = 256 * 1024;
+/// Bytes of an MQTT packet before the client has signed in: a CONNECT with a SAS token fits in a
+/// tenth of this.
+pub const PACKET_BEFORE_SIGN_IN_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of one registry or service API request body. Source: ours, wide enough for a bulk of 10.
+pub const SERVICE_BODY_BYTES_MAX: usize = 1024 * 1024;
+/// Bytes of HTTP request head. Source: ours.
+pub const HTTP_HEAD_BYTES_MAX: usize = 16 * 1024;
+
+/// Certificates looked at in what a device sends; the rest is refused unread. Source: ours.
+pub const CHAIN_PRESENTED_MAX: usize = 16;
+/// Certificates in one path from leaf to the topmost CA. Source: `dependencies.md` §2.
+pub const CHAIN_DEPTH_MAX: usize = 8;
+/// Signature checks spent on one presented chain. Source: ours; bounds hostile cross-signing.
+pub const CHAIN_SIGNATURES_MAX: usize = 32;
+/// Bytes of one certificate. Source: ours; real device certificates stay under 4 KiB.
+pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+
+/// Bytes of a symmetric key, decoded. Source: `dps-service-api` V-15.
+pub const SYMMETRIC_KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
+/// Bytes of a symmetric key that DPS generates. Source: settled D-17.
+pub const SYMMETRIC_KEY_GENERATED_BYTES: usize = 64;
+/// Bytes of a symmetric key that a hub generates. Source: `iot-hub` §2.3.
+pub const HUB_KEY_GENERATED_BYTES: usize = 32;
+/// Bytes of a SAS token. Source: ours; real ones stay under 600.
+pub const SAS_BYTES_MAX: usize = 4096;
+/// How far a SAS token's expiry may lie in the past. Source: `dps-service-api` K-05, five minutes.
+pub const SAS_CLOCK_SKEW: Duration = Duration::from_secs(300);
+
+/// Registration records of an instance, by default. Source: `includes/iot-dps-limits.md`.
+pub const REGISTRATIONS_MAX: u64 = 1_000_000;
+/// Individual enrollments of an instance, by default. Source: same.
+pub const INDIVIDUAL_ENROLLMENTS_MAX: u64 = 1_000_000;
+/// Enrollment groups of each attestation kind, by default. Source: same.
+pub const ENROLLMENT_GROUPS_MAX: u64 = 100;
+/// CA certificates of an instance, by default. Source: same.
+pub const CA_CERTIFICATES_MAX: u64 = 25;
+/// Linked hubs of an instance, by default. Source: same.
+pub const LINKED_HUBS_MAX: usize = 50;
+/// Never-assigned, refused records kept for one entry; the oldest goes. Source: settled D-11.
+pub const REFUSED_RECORDS_PER_ENTRY_MAX: usize = 1_000;
+
+/// Rows of a query page when the caller names no size. Source: `dps-service-api` Q-02.
+pub const QUERY_PAGE_DEFAULT: usize = 100;
+/// Rows of a query page at the most. Source: same.
+pub const QUERY_PAGE_MAX: usize = 1_000;
+
+/// How often a commit that met a conflict is judged again. Source: architecture §2.
+pub const COMMIT_RETRIES_MAX: usize = 4;
+/// Attempts whose explanation is kept in memory. Source: settled D-15.
+pub const ATTEMPTS_KEPT_MAX: usize = 4_096;
+
+/// How long a client may take over its TLS handshake. Source: `dependencies.md` §1.
+pub const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How long a client may take over its CONNECT or request head after the handshake. Source: ours.
+pub const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(20);
+/// How long a session without keep-alive may be silent. Source: `iot-hub` §7.1, 1767 s.
+pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(1767);
+/// TLS handshakes under way at once. Source: ours; further clients wait in the backlog.
+pub const HANDSHAKES_MAX: usize = 512;
+/// Connections open at once. Source: ours; a configured value replaces it.
+pub const CONNECTIONS_MAX: usize = 100_000;
+/// How long a shutting-down server waits for its connections. Source: ours.
+pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);
