@@ -1,0 +1,397 @@
+//! Find, appraise, enabled: the first three stages of the order of D-03.
+
+use attestation::sas::SasToken;
+use attestation::x509::{Certificate, Chain, StoredCa, build_chain, same_authority};
+use model::{RegistrationId, Timestamp};
+
+use crate::enrollment::{
+    Entry, Group, GroupAttestation, Individual, IndividualAttestation, KeyPair, Mechanism, Slots,
+};
+use crate::explain::{Disbelief, FoundBy, Step};
+use crate::instance::CaCertificate;
+use crate::registration::ChainMember;
+use crate::view::{Evidence, InstanceView, RegistrationView};
+
+/// The wire resource that a device's token must be made for.
+pub fn token_resource(view: &InstanceView, registration_id: &RegistrationId) -> String {
+    format!("{}/registrations/{}", view.dps.id_scope, registration_id)
+}
+
+/// What the first three stages found.
+#[derive(Clone, Debug)]
+pub enum Admission<'v> {
+    /// The evidence holds and the deciding entry lets devices in.
+    Admitted(Entry<'v>),
+    /// The evidence holds and the deciding entry does not let devices in.
+    Blocked(Entry<'v>),
+    /// The evidence holds against nothing that would decide.
+    Stranger(Disbelief),
+}
+
+/// The judgment of one piece of evidence, with its story.
+#[derive(Debug)]
+pub struct Appraisal<'v> {
+    /// What came of it.
+    pub admission: Admission<'v>,
+    /// The chain as judged; empty without one.
+    pub chain: Vec<ChainMember>,
+    /// What was considered, in order.
+    pub steps: Vec<Step>,
+}
+
+/// Whether an expired token is still good.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenExpiry {
+    /// No.
+    Judged,
+    /// Yes, if it was good when the operation started: iot-identity-service polls with a token
+    /// of 30 seconds. Source: `dps-device-api` §3.3.
+    JudgedAt(Timestamp),
+}
+
+/// Judges what a device showed against every entry that has a say (settled D-01 to D-03, D-05).
+pub fn admit<'v>(
+    registration_id: &RegistrationId,
+    evidence: &Evidence,
+    view: &'v RegistrationView,
+    expiry: TokenExpiry,
+    now: Timestamp,
+) -> Appraisal<'v> {
+    let at = match expiry {
+        TokenExpiry::Judged => now,
+        TokenExpiry::JudgedAt(start) => start,
+    };
+    let mut judge = Judge::new(registration_id, evidence, view, at, now);
+    let admission = match judge.own_name() {
+        Ok(()) => judge.admission(),
+        Err(disbelief) => Admission::Stranger(disbelief),
+    };
+    Appraisal { admission, chain: judge.members(), steps: judge.steps }
+}
+
+/// Everything that the stages share.
+struct Judge<'a, 'v> {
+    registration_id: &'a RegistrationId,
+    evidence: &'a Evidence,
+    view: &'v RegistrationView,
+    token_at: Timestamp,
+    chain: Option<Result<Chain, String>>,
+    now: Timestamp,
+    steps: Vec<Step>,
+}
+
+impl<'a, 'v> Judge<'a, 'v> {
+    fn new(
+        registration_id: &'a RegistrationId,
+        evidence: &'a Evidence,
+        view: &'v RegistrationView,
+        token_at: Timestamp,
+        now: Timestamp,
+    ) -> Self {
+        Self { registration_id, evidence, view, token_at, chain: None, now, steps: Vec::new() }
+    }
+
+    /// What every entry asks for: a leaf whose CN is the claim, or an unexpired token that was
+    /// made for it.
+    fn own_name(&self) -> Result<(), Disbelief> {
+        match self.evidence {
+            Evidence::None => Err(Disbelief::NoEvidence),
+            Evidence::X509(presented) => common_name_is(presented.first(), self.registration_id),
+            Evidence::Sas(token) => {
+                if !token.is_for(&token_resource(&self.view.instance, self.registration_id)) {
+                    return Err(Disbelief::TokenResource);
+                }
+                if token.is_expired(self.token_at) {
+                    return Err(Disbelief::TokenExpired { expires: token.expires() });
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// D-02: any disabled individual blocks; else the one by id decides alone; else the one by
+    /// leaf; else groups.
+    fn admission(&mut self) -> Admission<'v> {
+        let view = self.view;
+        let by_id = view.individual_by_id.as_ref().map(|found| &found.value);
+        let by_leaf = view.individuals_by_leaf.iter().map(|found| &found.value).filter(|found| {
+            by_id.is_none_or(|by_id| by_id.registration_id != found.registration_id)
+        });
+        let candidates: Vec<(&'v Individual, FoundBy)> = by_id
+            .map(|found| (found, FoundBy::RegistrationId))
+            .into_iter()
+            .chain(by_leaf.map(|found| (found, FoundBy::LeafCertificate)))
+            .collect();
+        for (entry, by) in &candidates {
+            self.considered(Entry::Individual(entry), *by);
+        }
+        if let Some((blocking, _)) = candidates.iter().find(|(e, _)| !e.settings.is_enabled()) {
+            return self.blocked(blocking, &candidates);
+        }
+        match candidates.first() {
+            Some((entry, _)) => match self.individual(entry) {
+                Ok(()) => self.decides(Entry::Individual(entry), "D-02"),
+                Err(because) => Admission::Stranger(because),
+            },
+            None => self.group(),
+        }
+    }
+
+    /// D-03: whoever can not prove possession learns nothing of a blocking entry. The evidence
+    /// must hold against a candidate, or against the group that would have let the device in.
+    fn blocked(
+        &mut self,
+        blocking: &'v Individual,
+        candidates: &[(&'v Individual, FoundBy)],
+    ) -> Admission<'v> {
+        let mut first = None;
+        for (entry, _) in candidates {
+            match self.individual(entry) {
+                Ok(()) => return self.refuses(Entry::Individual(blocking), "D-02"),
+                Err(because) => first = first.or(Some(because)),
+            }
+        }
+        match self.group() {
+            Admission::Admitted(_) | Admission::Blocked(_) => {
+                self.refuses(Entry::Individual(blocking), "D-02")
+            }
+            Admission::Stranger(because) => Admission::Stranger(first.unwrap_or(because)),
+        }
+    }
+
+    /// Appraises the evidence against one individual enrollment.
+    fn individual(&mut self, entry: &'v Individual) -> Result<(), Disbelief> {
+        let found = match (&entry.attestation, self.evidence) {
+            (IndividualAttestation::ClientCertificates(slots), Evidence::X509(presented)) => {
+                pinned(slots, presented.first(), self.now)
+            }
+            (IndividualAttestation::CaReferences(names), Evidence::X509(_)) => {
+                self.chain().and_then(|chain| {
+                    let named = self.named_cas(names);
+                    match chain
+                        .path
+                        .iter()
+                        .skip(1)
+                        .any(|c| named.iter().any(|n| same_authority(n, c)))
+                    {
+                        true => Ok(()),
+                        false => Err(Disbelief::NotInChain),
+                    }
+                })
+            }
+            (IndividualAttestation::SymmetricKey(keys), Evidence::Sas(token)) => {
+                signed(token, keys).then_some(()).ok_or(Disbelief::Signature)
+            }
+            (attestation, Evidence::None | Evidence::X509(_) | Evidence::Sas(_)) => {
+                Err(Disbelief::OtherMechanism { wanted: attestation.mechanism() })
+            }
+        };
+        let entry = Entry::Individual(entry).reference();
+        self.steps.push(match &found {
+            Ok(()) => Step::Believed { entry },
+            Err(because) => Step::Disbelieved { entry, because: because.clone() },
+        });
+        found
+    }
+
+    fn group(&mut self) -> Admission<'v> {
+        match self.evidence {
+            Evidence::None => Admission::Stranger(Disbelief::NoEvidence),
+            Evidence::X509(_) => self.x509_group(),
+            Evidence::Sas(token) => self.symmetric_group(token),
+        }
+    }
+
+    /// D-05: from the leaf's issuer upward, the first certificate with an entry decides.
+    fn x509_group(&mut self) -> Admission<'v> {
+        let chain = match self.chain() {
+            Ok(chain) => chain,
+            Err(because) => return Admission::Stranger(because),
+        };
+        let view = self.view;
+        for certificate in chain.path.iter().skip(1) {
+            let here: Vec<&'v Group> = view
+                .instance
+                .groups
+                .iter()
+                .map(|group| &group.value)
+                .filter(|group| self.names(group, certificate))
+                .collect();
+            for group in &here {
+                self.considered(Entry::Group(group), FoundBy::SigningCertificate);
+            }
+            // One certificate belongs to one entry (M-15); should two name the same key all the
+            // same, a disabled one wins.
+            let deciding =
+                here.iter().find(|group| !group.settings.is_enabled()).or_else(|| here.first());
+            if let Some(group) = deciding {
+                return self.enabled(Entry::Group(group), "D-05");
+            }
+        }
+        Admission::Stranger(Disbelief::NotInChain)
+    }
+
+    /// M-18, M-22: the oldest group whose key derives the device's key decides.
+    fn symmetric_group(&mut self, token: &SasToken) -> Admission<'v> {
+        let shown = self.registration_id.as_str();
+        let key = self.registration_id.key();
+        let view = self.view;
+        for group in view.instance.groups.iter().map(|group| &group.value) {
+            let GroupAttestation::SymmetricKey(keys) = &group.attestation else { continue };
+            let derived = |id: &str| {
+                token.is_signed_by(&keys.primary.derive(id))
+                    || token.is_signed_by(&keys.secondary.derive(id))
+            };
+            if derived(shown) || (key != shown && derived(key)) {
+                self.considered(Entry::Group(group), FoundBy::DerivedKey);
+                return self.enabled(Entry::Group(group), "M-18");
+            }
+        }
+        Admission::Stranger(Disbelief::Signature)
+    }
+
+    fn enabled(&mut self, entry: Entry<'v>, rule: &str) -> Admission<'v> {
+        self.steps.push(Step::Believed { entry: entry.reference() });
+        match entry.settings().is_enabled() {
+            true => self.decides(entry, rule),
+            false => self.refuses(entry, rule),
+        }
+    }
+
+    fn decides(&mut self, entry: Entry<'v>, rule: &str) -> Admission<'v> {
+        self.steps.push(Step::Decides { entry: entry.reference(), rule: rule.to_owned() });
+        Admission::Admitted(entry)
+    }
+
+    fn refuses(&mut self, entry: Entry<'v>, rule: &str) -> Admission<'v> {
+        self.steps.push(Step::Decides { entry: entry.reference(), rule: rule.to_owned() });
+        Admission::Blocked(entry)
+    }
+
+    fn considered(&mut self, entry: Entry<'_>, by: FoundBy) {
+        self.steps.push(Step::Considered {
+            entry: entry.reference(),
+            by,
+            enabled: entry.settings().is_enabled(),
+        });
+    }
+
+    /// Whether a group names this certificate, or another one of the same authority.
+    fn names(&self, group: &Group, certificate: &Certificate) -> bool {
+        match &group.attestation {
+            GroupAttestation::SigningCertificates(slots) => {
+                slots.iter().any(|slot| same_authority(slot, certificate))
+            }
+            GroupAttestation::CaReferences(names) => {
+                self.named_cas(names).iter().any(|named| same_authority(named, certificate))
+            }
+            GroupAttestation::SymmetricKey(_) => false,
+        }
+    }
+
+    /// The verified CA certificates that an entry refers to (V-25: an unverified one attests
+    /// nothing).
+    fn named_cas(&self, names: &Slots<model::CertificateName>) -> Vec<&'v Certificate> {
+        let stored: &'v [_] = &self.view.instance.ca_certificates;
+        stored
+            .iter()
+            .map(|found| &found.value)
+            .filter(|ca| ca.verified && names.iter().any(|name| *name == ca.name))
+            .map(|ca| &ca.certificate)
+            .collect()
+    }
+
+    /// The presented chain, judged once.
+    fn chain(&mut self) -> Result<Chain, Disbelief> {
+        let Evidence::X509(presented) = self.evidence else {
+            return Err(Disbelief::OtherMechanism { wanted: Mechanism::X509 });
+        };
+        if self.chain.is_none() {
+            let stored = stored_cas(&self.view.instance);
+            let judged = build_chain(presented, &stored, self.now).map_err(|e| e.to_string());
+            self.steps.push(match &judged {
+                Ok(chain) => Step::ChainHolds {
+                    anchor: chain
+                        .path
+                        .get(chain.anchor)
+                        .map(|ca| ca.subject_text().to_owned())
+                        .unwrap_or_default(),
+                },
+                Err(because) => Step::ChainRefused { because: because.clone() },
+            });
+            self.chain = Some(judged);
+        }
+        match &self.chain {
+            Some(Ok(chain)) => Ok(chain.clone()),
+            Some(Err(because)) => Err(Disbelief::Chain { because: because.clone() }),
+            None => Err(Disbelief::NoEvidence),
+        }
+    }
+
+    /// The chain as judged, or what was presented where no chain was needed (D-08).
+    fn members(&self) -> Vec<ChainMember> {
+        let certificates: &[Certificate] = match (&self.chain, self.evidence) {
+            (Some(Ok(chain)), _) => &chain.path,
+            (_, Evidence::X509(presented)) => presented,
+            (_, Evidence::None | Evidence::Sas(_)) => &[],
+        };
+        certificates.iter().map(ChainMember::of).collect()
+    }
+}
+
+impl ChainMember {
+    /// What is kept of a certificate (D-08).
+    pub fn of(certificate: &Certificate) -> Self {
+        Self {
+            thumbprint: certificate.thumbprint(),
+            public_key: certificate.public_key_hash(),
+            subject: certificate.subject_text().to_owned(),
+            serial: certificate.serial_hex(),
+        }
+    }
+}
+
+/// The certificates that complete a chain: the instance's CAs, and the groups' own (D-06, M-12).
+fn stored_cas(instance: &InstanceView) -> Vec<StoredCa> {
+    let own = instance.ca_certificates.iter().map(|found| &found.value).map(
+        |CaCertificate { certificate, verified, .. }| StoredCa {
+            certificate: certificate.clone(),
+            verified: *verified,
+        },
+    );
+    let enrolled = instance.groups.iter().flat_map(|group| match &group.value.attestation {
+        GroupAttestation::SigningCertificates(slots) => slots.iter().cloned().collect(),
+        GroupAttestation::CaReferences(_) | GroupAttestation::SymmetricKey(_) => Vec::new(),
+    });
+    own.chain(enrolled.map(|certificate| StoredCa { certificate, verified: false })).collect()
+}
+
+fn common_name_is(
+    leaf: Option<&Certificate>,
+    registration_id: &RegistrationId,
+) -> Result<(), Disbelief> {
+    let leaf = leaf.ok_or(Disbelief::NoEvidence)?;
+    let because = match leaf.common_name() {
+        Ok(name) if name.eq_ignore_ascii_case(registration_id.as_str()) => return Ok(()),
+        Ok(name) => format!("the certificate is for {name:?}, not for {registration_id}"),
+        Err(fault) => fault.to_string(),
+    };
+    Err(Disbelief::CommonName { because })
+}
+
+fn pinned(
+    slots: &Slots<Certificate>,
+    leaf: Option<&Certificate>,
+    now: Timestamp,
+) -> Result<(), Disbelief> {
+    let leaf = leaf.ok_or(Disbelief::NoEvidence)?;
+    if !slots.iter().any(|slot| slot.thumbprint() == leaf.thumbprint()) {
+        return Err(Disbelief::OtherCertificate);
+    }
+    leaf.is_valid_at(now).map_err(|fault| Disbelief::Chain { because: fault.to_string() })
+}
+
+fn signed(token: &SasToken, keys: &KeyPair) -> bool {
+    // Both are tried always, so that the time taken does not tell which key it was.
+    token.is_signed_by(&keys.primary) | token.is_signed_by(&keys.secondary)
+}

@@ -1,0 +1,395 @@
+//! The one decision: who may register, and where a device goes.
+//!
+//! The order is fixed (settled D-03):
+//!
+//! | stage | question | no |
+//! |---|---|---|
+//! | find | which entries have a say (D-01, D-05, M-18)? | `Reject` |
+//! | appraise | does the evidence hold against one of them? | `Reject`, nothing is written |
+//! | enabled | does the deciding entry let devices in? | `Conclude(Disabled)` |
+//! | quota | is there room for a new record (D-16)? | `Reject`, or `Conclude(Failed)` |
+//! | reprovision | does an assigned device stay (R-20 to R-23)? | `Keep` |
+//! | allocate | which hub (L-01 to L-12)? | `Conclude(Failed)` |
+
+use attestation::SymmetricKey;
+use model::{HostName, RegistrationId, Sha256, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::admit::{Admission, Appraisal, TokenExpiry, admit};
+use crate::allocation::{allocate, no_hub};
+use crate::enrollment::{
+    Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism, ReprovisionPolicy,
+    Settings,
+};
+use crate::explain::{Disbelief, Explanation, Outcome, Step};
+use crate::registration::{
+    Assigned, Failure, FailureKind, Registration, RegistrationStatus, Substatus,
+};
+use crate::view::{Evidence, RegistrationRequest, RegistrationView};
+
+/// The last api-version whose devices are sticky when the entry has no policy (R-20).
+const STICKY_API_VERSION_LAST: &str = "2018-04-01";
+
+/// A verdict with its reasons.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// What to do.
+    pub verdict: Verdict,
+    /// Why.
+    pub explanation: Explanation,
+}
+
+/// What to do with a registration (settled D-04).
+#[derive(Clone, Debug)]
+pub enum Verdict {
+    /// Send the device to a hub: for the first time, or to another one, or anew.
+    Assign(Placement),
+    /// Leave the device where it is, as its reprovision policy says; refresh its credential.
+    Keep(Placement),
+    /// Accept the call, write the record; the poll reads it.
+    Conclude(Conclusion),
+    /// Refuse the call; write no record.
+    Reject(Rejection),
+}
+
+/// Where a device goes, with all that its identity there needs.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    /// The entry that let the device in.
+    pub entry: EntryRef,
+    /// The hub and the id there.
+    pub to: Assigned,
+    /// How the device came there.
+    pub substatus: Substatus,
+    /// What the device will show to the hub (R-30).
+    pub credential: HubCredential,
+    /// What becomes of the twin.
+    pub twin: TwinPlan,
+    /// The first twin's tags, for an identity that must be made.
+    pub initial_tags: Map<String, Value>,
+    /// The first twin's desired properties, likewise.
+    pub initial_desired: Map<String, Value>,
+    /// Whether the identity is an IoT Edge device; none leaves an existing one as it is.
+    pub iot_edge: Option<bool>,
+    /// The identity that is left behind, on another hub (R-26) or of another id.
+    pub from: Option<Assigned>,
+}
+
+/// What the device will show to its hub (R-30).
+#[derive(Clone, Debug)]
+pub enum HubCredential {
+    /// Tokens signed with one of these keys.
+    Sas {
+        /// The device's own key.
+        primary: SymmetricKey,
+        /// The other one.
+        secondary: SymmetricKey,
+    },
+    /// This very leaf certificate.
+    SelfSigned {
+        /// SHA-256 of the leaf.
+        thumbprint: Sha256,
+    },
+}
+
+/// What becomes of a twin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TwinPlan {
+    /// An identity that is there keeps its twin; one that is made gets the initial twin.
+    KeepOrInitial,
+    /// The twin of the identity that is left behind is taken along.
+    Migrate,
+    /// The initial twin replaces whatever is there.
+    Reset,
+}
+
+/// A record without an assignment.
+#[derive(Clone, Debug)]
+pub enum Conclusion {
+    /// A disabled entry decided.
+    Disabled {
+        /// Which.
+        entry: EntryRef,
+    },
+    /// Let in, but something else went wrong.
+    Failed {
+        /// The entry that let the device in.
+        entry: EntryRef,
+        /// What went wrong.
+        failure: Failure,
+    },
+}
+
+/// A refusal of the call itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Rejection {
+    /// The evidence holds against nothing: 401.
+    Stranger {
+        /// Why, for the explanation; the device is told its class only.
+        because: Disbelief,
+    },
+    /// There is no room for a new record: 403.
+    QuotaReached {
+        /// The bound.
+        registrations_max: u64,
+    },
+}
+
+/// Decides one registration. A pure function of its arguments.
+pub fn decide(
+    request: &RegistrationRequest,
+    evidence: &Evidence,
+    view: &RegistrationView,
+    now: Timestamp,
+) -> Decision {
+    let Appraisal { admission, chain, mut steps } =
+        admit(&request.registration_id, evidence, view, TokenExpiry::Judged, now);
+    let verdict = match admission {
+        Admission::Stranger(because) => Verdict::Reject(Rejection::Stranger { because }),
+        Admission::Blocked(entry) => {
+            Verdict::Conclude(Conclusion::Disabled { entry: entry.reference() })
+        }
+        Admission::Admitted(entry) => place(request, evidence, view, entry, &mut steps),
+    };
+    let explanation = Explanation {
+        registration_id: request.registration_id.clone(),
+        at: now,
+        mechanism: mechanism(evidence),
+        chain,
+        steps,
+        outcome: outcome(&verdict),
+    };
+    Decision { verdict, explanation }
+}
+
+/// The later stages, for a device that was let in.
+fn place(
+    request: &RegistrationRequest,
+    evidence: &Evidence,
+    view: &RegistrationView,
+    entry: Entry<'_>,
+    steps: &mut Vec<Step>,
+) -> Verdict {
+    let record = view.registration.as_ref().map(|found| &found.value);
+    let current = record.and_then(|record| record.assignment.clone());
+    if let Some(full) = quota(view, record, entry) {
+        return full;
+    }
+    let settings = entry.settings();
+    let Some(credential) = credential(evidence, entry, &request.registration_id) else {
+        return Verdict::Reject(Rejection::Stranger { because: Disbelief::NoEvidence });
+    };
+    if let Some(current) = &current {
+        steps.push(Step::AssignedBefore { hub: current.hub.clone() });
+    }
+    let placed = |to: Assigned, substatus, twin, from| Placement {
+        entry: entry.reference(),
+        to,
+        substatus,
+        credential,
+        twin,
+        initial_tags: settings.initial_tags().cloned().unwrap_or_default(),
+        initial_desired: settings.initial_desired().cloned().unwrap_or_default(),
+        iot_edge: settings.iot_edge,
+        from,
+    };
+    let policy = reprovision_policy(settings, &request.api_version);
+    if let Some(current) = current.clone().filter(|_| !policy.update_hub_assignment) {
+        if !is_linked(view, &current.hub) {
+            let failure = no_hub(&format!("the device's hub {} is not linked", current.hub));
+            return Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
+        }
+        steps.push(Step::Stays);
+        return Verdict::Keep(placed(
+            current,
+            Substatus::InitialAssignment,
+            TwinPlan::KeepOrInitial,
+            None,
+        ));
+    }
+    let allocated = match allocate(settings, &view.instance.dps, &request.registration_id) {
+        Ok(allocated) => allocated,
+        Err(failure) => {
+            return Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
+        }
+    };
+    steps.push(Step::Allocated { hub: allocated.hub.clone(), by: allocated.by });
+    // R-29: an entry's new device id does not rename an assigned device.
+    let device_id = match &current {
+        Some(current) => current.device_id.clone(),
+        None => entry.device_id(&request.registration_id),
+    };
+    let to = Assigned { hub: allocated.hub, device_id };
+    let (substatus, twin) = reprovisioned(current.as_ref(), &to, policy);
+    let from = current.filter(|current| *current != to);
+    Verdict::Assign(placed(to, substatus, twin, from))
+}
+
+/// D-16: a new record needs room; a renewal does not.
+fn quota(
+    view: &RegistrationView,
+    record: Option<&Registration>,
+    entry: Entry<'_>,
+) -> Option<Verdict> {
+    let registrations_max = view.instance.dps.quota.registrations;
+    if view.registrations_counted < registrations_max {
+        return None;
+    }
+    match record {
+        Some(record) if record.counts() => None,
+        Some(_) => Some(Verdict::Conclude(Conclusion::Failed {
+            entry: entry.reference(),
+            failure: Failure {
+                kind: FailureKind::QuotaReached,
+                message: format!(
+                    "The provisioning service holds its maximum of {registrations_max} \
+                     registrations"
+                ),
+            },
+        })),
+        None => Some(Verdict::Reject(Rejection::QuotaReached { registrations_max })),
+    }
+}
+
+/// The entry's policy; without one, old devices are sticky and others migrate (R-20).
+fn reprovision_policy(settings: &Settings, api_version: &str) -> ReprovisionPolicy {
+    settings.reprovision_policy.unwrap_or_else(|| {
+        let date = api_version.get(..10).unwrap_or(api_version);
+        match date <= STICKY_API_VERSION_LAST {
+            true => ReprovisionPolicy { update_hub_assignment: false, migrate_device_data: false },
+            false => ReprovisionPolicy::DEFAULT,
+        }
+    })
+}
+
+/// R-21, R-22, R-24: what a further registration is called, and what becomes of the twin.
+fn reprovisioned(
+    current: Option<&Assigned>,
+    to: &Assigned,
+    policy: ReprovisionPolicy,
+) -> (Substatus, TwinPlan) {
+    match current {
+        None => (Substatus::InitialAssignment, TwinPlan::KeepOrInitial),
+        Some(_) if !policy.migrate_device_data => (Substatus::DeviceDataReset, TwinPlan::Reset),
+        Some(current) if current == to => (Substatus::InitialAssignment, TwinPlan::KeepOrInitial),
+        Some(_) => (Substatus::DeviceDataMigrated, TwinPlan::Migrate),
+    }
+}
+
+/// R-30: what the device showed here is what it will show to its hub.
+fn credential(
+    evidence: &Evidence,
+    entry: Entry<'_>,
+    registration_id: &RegistrationId,
+) -> Option<HubCredential> {
+    let keys = match (evidence, entry) {
+        (Evidence::X509(presented), _) => {
+            let thumbprint = presented.first()?.thumbprint();
+            return Some(HubCredential::SelfSigned { thumbprint });
+        }
+        (Evidence::Sas(token), Entry::Group(group)) => match &group.attestation {
+            GroupAttestation::SymmetricKey(keys) => {
+                let shown = registration_id.as_str();
+                let derived = |id: &str| (keys.primary.derive(id), keys.secondary.derive(id));
+                let as_shown = derived(shown);
+                // M-19: the device may have derived its key from the lower-case id.
+                match token.is_signed_by(&as_shown.0) || token.is_signed_by(&as_shown.1) {
+                    true => as_shown,
+                    false => derived(registration_id.key()),
+                }
+            }
+            GroupAttestation::SigningCertificates(_) | GroupAttestation::CaReferences(_) => {
+                return None;
+            }
+        },
+        (Evidence::Sas(_), Entry::Individual(individual)) => match &individual.attestation {
+            IndividualAttestation::SymmetricKey(keys) => {
+                (keys.primary.clone(), keys.secondary.clone())
+            }
+            IndividualAttestation::ClientCertificates(_)
+            | IndividualAttestation::CaReferences(_)
+            | IndividualAttestation::Tpm { .. } => return None,
+        },
+        (Evidence::None, _) => return None,
+    };
+    Some(HubCredential::Sas { primary: keys.0, secondary: keys.1 })
+}
+
+fn is_linked(view: &RegistrationView, hub: &HostName) -> bool {
+    view.instance.dps.linked_hubs.iter().any(|linked| linked.host == *hub)
+}
+
+const fn mechanism(evidence: &Evidence) -> Option<Mechanism> {
+    match evidence {
+        Evidence::None => None,
+        Evidence::X509(_) => Some(Mechanism::X509),
+        Evidence::Sas(_) => Some(Mechanism::SymmetricKey),
+    }
+}
+
+fn outcome(verdict: &Verdict) -> Outcome {
+    match verdict {
+        Verdict::Assign(place) | Verdict::Keep(place) => Outcome::Assigned {
+            hub: place.to.hub.clone(),
+            device_id: place.to.device_id.clone(),
+            substatus: place.substatus,
+        },
+        Verdict::Conclude(Conclusion::Disabled { entry }) => {
+            Outcome::Disabled { entry: entry.clone() }
+        }
+        Verdict::Conclude(Conclusion::Failed { failure, .. }) => {
+            Outcome::Failed { kind: failure.kind }
+        }
+        Verdict::Reject(Rejection::Stranger { because }) => {
+            Outcome::Rejected { because: because.to_string() }
+        }
+        Verdict::Reject(Rejection::QuotaReached { registrations_max }) => {
+            Outcome::Rejected { because: format!("the quota of {registrations_max} is reached") }
+        }
+    }
+}
+
+/// What a poll may tell of a stored record (settled D-13).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PollVerdict {
+    /// The record as it is.
+    Stored,
+    /// The deciding entry is disabled or gone, or another one decides by now.
+    Disabled,
+    /// The caller could not show that it is the device.
+    Stranger,
+}
+
+/// Judges a poll: no stored `assigned` is handed out after a disable has returned (D-13).
+pub fn poll(
+    registration_id: &RegistrationId,
+    evidence: &Evidence,
+    view: &RegistrationView,
+    record: &Registration,
+    now: Timestamp,
+) -> PollVerdict {
+    let expiry = TokenExpiry::JudgedAt(record.updated);
+    match admit(registration_id, evidence, view, expiry, now).admission {
+        Admission::Blocked(_) => PollVerdict::Disabled,
+        Admission::Admitted(entry) if entry.reference() == record.decided_by => PollVerdict::Stored,
+        Admission::Admitted(_) => match record.status {
+            // Another entry lets the device in by now: it has to register again.
+            RegistrationStatus::Assigned | RegistrationStatus::Assigning => PollVerdict::Disabled,
+            RegistrationStatus::Unassigned
+            | RegistrationStatus::Failed
+            | RegistrationStatus::Disabled => PollVerdict::Stored,
+        },
+        Admission::Stranger(_) if entry_is_there(view, &record.decided_by) => PollVerdict::Stranger,
+        Admission::Stranger(_) => PollVerdict::Disabled,
+    }
+}
+
+/// Whether the entry is still the one that it was.
+fn entry_is_there(view: &RegistrationView, entry: &EntryRef) -> bool {
+    let individuals = view.individual_by_id.iter().chain(&view.individuals_by_leaf);
+    let groups = view.instance.groups.iter().map(|found| &found.value);
+    individuals
+        .map(|found| Entry::Individual(&found.value))
+        .chain(groups.map(Entry::Group))
+        .any(|found| found.reference() == *entry)
+}

@@ -1,0 +1,181 @@
+//! Why an attempt came out as it did: typed steps, kept with the record and shown to operators.
+
+use model::{DeviceId, HostName, RegistrationId, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::enrollment::{AllocationPolicy, EntryRef, Mechanism};
+use crate::registration::{ChainMember, FailureKind, Substatus};
+
+/// The story of one attempt, in the order in which it was judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Explanation {
+    /// The claim.
+    pub registration_id: RegistrationId,
+    /// The clock by which validity and expiry were judged.
+    pub at: Timestamp,
+    /// What kind of evidence was shown; none where nothing was.
+    pub mechanism: Option<Mechanism>,
+    /// The chain as judged, leaf first.
+    pub chain: Vec<ChainMember>,
+    /// What was considered, in order.
+    pub steps: Vec<Step>,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// How an entry came to be looked at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FoundBy {
+    /// Its registration id is the presented one (M-02).
+    RegistrationId,
+    /// It holds the presented leaf certificate (M-03).
+    LeafCertificate,
+    /// It names a certificate of the chain (M-08).
+    SigningCertificate,
+    /// One of its keys might have derived the device's key (M-18).
+    DerivedKey,
+}
+
+/// Why evidence was not believed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Disbelief {
+    /// The device showed neither a certificate nor a token.
+    NoEvidence,
+    /// The entry asks for evidence of another kind.
+    OtherMechanism {
+        /// What the entry asks for.
+        wanted: Mechanism,
+    },
+    /// The leaf is not one of the entry's certificates.
+    OtherCertificate,
+    /// The chain, or the leaf alone, does not hold; the text says where.
+    Chain {
+        /// What is wrong, in words.
+        because: String,
+    },
+    /// The leaf's common name is missing, ambiguous, or not the registration id.
+    CommonName {
+        /// What is wrong, in words.
+        because: String,
+    },
+    /// Neither key made the token's signature.
+    Signature,
+    /// The token has expired.
+    TokenExpired {
+        /// When it did.
+        expires: Timestamp,
+    },
+    /// The token was made for another resource.
+    TokenResource,
+    /// No certificate of the chain belongs to the entry.
+    NotInChain,
+}
+
+/// One step of a judgment.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Step {
+    /// An entry was looked at.
+    Considered {
+        /// Which.
+        entry: EntryRef,
+        /// How it was found.
+        by: FoundBy,
+        /// Whether it lets devices in.
+        enabled: bool,
+    },
+    /// The evidence holds against the entry.
+    Believed {
+        /// Which.
+        entry: EntryRef,
+    },
+    /// The evidence does not hold against the entry.
+    Disbelieved {
+        /// Which.
+        entry: EntryRef,
+        /// Why.
+        because: Disbelief,
+    },
+    /// The presented chain was judged as a whole.
+    ChainRefused {
+        /// What is wrong, in words.
+        because: String,
+    },
+    /// The chain holds up to a verified CA certificate.
+    ChainHolds {
+        /// The subject of the nearest verified CA.
+        anchor: String,
+    },
+    /// The entry decides, by the rule that is named.
+    Decides {
+        /// Which.
+        entry: EntryRef,
+        /// The rule, such as `D-02`.
+        rule: String,
+    },
+    /// An earlier assignment was found.
+    AssignedBefore {
+        /// The hub's host name.
+        hub: HostName,
+    },
+    /// The reprovision policy keeps the device where it is.
+    Stays,
+    /// A hub was chosen.
+    Allocated {
+        /// The hub's host name.
+        hub: HostName,
+        /// How.
+        by: AllocationPolicy,
+    },
+}
+
+/// What came of an attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Outcome {
+    /// On a hub.
+    Assigned {
+        /// The hub's host name.
+        hub: HostName,
+        /// The device's id there.
+        device_id: DeviceId,
+        /// How it came there.
+        substatus: Substatus,
+    },
+    /// Refused by a disabled entry.
+    Disabled {
+        /// Which.
+        entry: EntryRef,
+    },
+    /// Let in, but not assigned.
+    Failed {
+        /// What went wrong.
+        kind: FailureKind,
+    },
+    /// Refused: no entry believed the evidence.
+    Rejected {
+        /// The rule in words.
+        because: String,
+    },
+}
+
+impl std::fmt::Display for Disbelief {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::NoEvidence => f.write_str("neither a certificate nor a token was shown"),
+            Self::OtherMechanism { wanted } => write!(f, "the entry wants {wanted:?} evidence"),
+            Self::OtherCertificate => {
+                f.write_str("the leaf is not one of the entry's certificates")
+            }
+            Self::Chain { because } => write!(f, "the chain does not hold: {because}"),
+            Self::CommonName { because } => f.write_str(because),
+            Self::Signature => f.write_str("no key that could have signed the token is enrolled"),
+            Self::TokenExpired { expires } => write!(f, "the token expired at {expires}"),
+            Self::TokenResource => f.write_str("the token was made for another resource"),
+            Self::NotInChain => f.write_str("no certificate of the chain is enrolled"),
+        }
+    }
+}

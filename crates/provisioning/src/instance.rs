@@ -1,0 +1,119 @@
+//! One provisioning service: its names, its linked hubs, its CA certificates, its limits.
+
+use attestation::access::Policy;
+use attestation::x509::Certificate;
+use model::{CertificateName, Etag, HostName, IdScope, ServiceName, Timestamp, limits};
+use serde::{Deserialize, Serialize};
+
+use crate::enrollment::AllocationPolicy;
+
+/// A provisioning service.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Dps {
+    /// Its name.
+    pub name: ServiceName,
+    /// The tenant's id on the device wire.
+    pub id_scope: IdScope,
+    /// The host that its devices and operators reach it by.
+    pub host: HostName,
+    /// How a hub is chosen where the entry does not say (L-01).
+    pub allocation_policy: AllocationPolicy,
+    /// The hubs that devices can be sent to.
+    pub linked_hubs: Vec<LinkedHub>,
+    /// Who may use the service API.
+    pub policies: Vec<Policy<Right>>,
+    /// Counts that may not be passed.
+    pub quota: Quota,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// What a policy of a provisioning service grants.
+///
+/// Source: `dps-service-api` K-10.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Right {
+    /// Reads and writes the service's own settings.
+    ServiceConfig,
+    /// Reads enrollments.
+    EnrollmentRead,
+    /// Reads and writes enrollments.
+    EnrollmentWrite,
+    /// Registration status, read and write (K-11).
+    DeviceConnect,
+    /// Reads registration records.
+    RegistrationStatusRead,
+    /// Reads and deletes registration records.
+    RegistrationStatusWrite,
+}
+
+/// Whether rights grant what is needed: a write implies its read, and `DeviceConnect` covers
+/// registration status (K-11).
+pub fn grants(rights: &[Right], needed: Right) -> bool {
+    let implied_by = |right: &Right| match needed {
+        Right::EnrollmentRead => {
+            matches!(right, Right::EnrollmentRead | Right::EnrollmentWrite)
+        }
+        Right::RegistrationStatusRead => matches!(
+            right,
+            Right::RegistrationStatusRead | Right::RegistrationStatusWrite | Right::DeviceConnect
+        ),
+        Right::RegistrationStatusWrite => {
+            matches!(right, Right::RegistrationStatusWrite | Right::DeviceConnect)
+        }
+        Right::ServiceConfig | Right::EnrollmentWrite | Right::DeviceConnect => *right == needed,
+    };
+    rights.iter().any(implied_by)
+}
+
+/// A hub that a provisioning service may send devices to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LinkedHub {
+    /// The hub's host name.
+    pub host: HostName,
+    /// 1..=1000: its share in a hashed allocation (L-03).
+    pub allocation_weight: u32,
+    /// Whether an allocation may choose it (L-02).
+    pub apply_allocation_policy: bool,
+}
+
+/// Counts that an instance may not pass. Source: `dps-service-api` §7.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Quota {
+    /// Registration records (S-22, D-11).
+    pub registrations: u64,
+    /// Individual enrollments.
+    pub individual_enrollments: u64,
+    /// Enrollment groups of each attestation kind.
+    pub enrollment_groups: u64,
+    /// CA certificates.
+    pub ca_certificates: u64,
+}
+
+impl Default for Quota {
+    fn default() -> Self {
+        Self {
+            registrations: limits::REGISTRATIONS_MAX,
+            individual_enrollments: limits::INDIVIDUAL_ENROLLMENTS_MAX,
+            enrollment_groups: limits::ENROLLMENT_GROUPS_MAX,
+            ca_certificates: limits::CA_CERTIFICATES_MAX,
+        }
+    }
+}
+
+/// A CA certificate of an instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CaCertificate {
+    /// Its name in the instance.
+    pub name: CertificateName,
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Whether possession of its key was proven, or vouched for by the operator (C-03).
+    pub verified: bool,
+    /// Changes at every write.
+    pub etag: Etag,
+    /// When it was uploaded first.
+    pub created: Timestamp,
+    /// When it was written last.
+    pub updated: Timestamp,
+}

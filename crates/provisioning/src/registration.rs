@@ -1,0 +1,136 @@
+//! Registration records: what became of a device's claim.
+
+use model::{DeviceId, Etag, HostName, RegistrationId, Sha256, Timestamp};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::enrollment::{EntryRef, Mechanism};
+use crate::explain::Explanation;
+
+/// A registration record; its key is the registration id, unique in the instance.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Registration {
+    /// The claim, as the device spelled it when the record was made.
+    pub registration_id: RegistrationId,
+    /// The entry that let the device in last; a refusal never changes it (D-10).
+    pub owner: EntryRef,
+    /// The entry that decided the latest attempt.
+    pub decided_by: EntryRef,
+    /// What came of the latest attempt.
+    pub status: RegistrationStatus,
+    /// How the device came to its hub; with `assigned` only.
+    pub substatus: Option<Substatus>,
+    /// The last hub and device id; kept through refusals for the operator's eyes (D-10).
+    pub assignment: Option<Assigned>,
+    /// Why the latest attempt failed; with `failed` only.
+    pub failure: Option<Failure>,
+    /// JSON that a webhook handed to the device.
+    pub payload: Option<Value>,
+    /// The latest attempt's operation.
+    pub operation_id: String,
+    /// Operations of a few attempts before, newest first: a device may still poll one of them.
+    pub earlier_operation_ids: Vec<String>,
+    /// What kind of evidence the latest attempt showed.
+    pub mechanism: Mechanism,
+    /// Hashes of every member of the chain as judged; empty without a chain (D-08).
+    pub chain: Vec<ChainMember>,
+    /// When the record was made.
+    pub created: Timestamp,
+    /// When it was written last.
+    pub updated: Timestamp,
+    /// Changes at every write.
+    pub etag: Etag,
+    /// Why the latest attempt came out as it did (D-15).
+    pub explanation: Explanation,
+}
+
+impl Registration {
+    /// Whether it counts toward the quota: every record but one never assigned and refused (D-11).
+    pub const fn counts(&self) -> bool {
+        self.assignment.is_some()
+    }
+
+    /// Whether the operation is one of this record's.
+    pub fn has_operation(&self, operation_id: &str) -> bool {
+        self.operation_id == operation_id
+            || self.earlier_operation_ids.iter().any(|id| id == operation_id)
+    }
+}
+
+/// The status words of the wire, lower case there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum RegistrationStatus {
+    /// Never sent to a device: C reads it as a TPM challenge.
+    Unassigned,
+    /// Under way.
+    Assigning,
+    /// On a hub.
+    Assigned,
+    /// Let in, but something else went wrong.
+    Failed,
+    /// Refused by a disabled entry.
+    Disabled,
+}
+
+/// How an assigned device came to its hub.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Substatus {
+    /// For the first time, or to the hub where it already was.
+    InitialAssignment,
+    /// Moved, its twin taken along.
+    DeviceDataMigrated,
+    /// Moved or kept, its twin set to the entry's initial one.
+    DeviceDataReset,
+    /// Returned to the hub of its first assignment.
+    ReprovisionedToInitialAssignment,
+}
+
+/// Where a device is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Assigned {
+    /// The hub's host name.
+    pub hub: HostName,
+    /// Its id there.
+    pub device_id: DeviceId,
+}
+
+/// Why an admitted device was not assigned.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Failure {
+    /// What went wrong.
+    pub kind: FailureKind,
+    /// A sentence for the developer.
+    pub message: String,
+}
+
+/// What can go wrong after a device was let in; the wire's number is the dialect's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FailureKind {
+    /// The custom allocation failed (W-06).
+    CustomAllocation,
+    /// No hub to choose from, or the wanted one is not linked (L-06, L-08).
+    NoHub,
+    /// The hub refused the service (L-13).
+    HubRefused,
+    /// The instance holds as many registrations as it may (D-16).
+    QuotaReached,
+}
+
+/// A certificate of a chain, as judged.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ChainMember {
+    /// SHA-256 of the certificate.
+    pub thumbprint: Sha256,
+    /// SHA-256 of its public key.
+    pub public_key: Sha256,
+    /// Its subject.
+    pub subject: String,
+    /// Its serial number, upper-case hexadecimal.
+    pub serial: String,
+}

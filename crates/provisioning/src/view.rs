@@ -1,0 +1,76 @@
+//! What a decision is made of: one snapshot of the store, and what the device showed.
+
+use std::sync::Arc;
+
+use attestation::sas::SasToken;
+use attestation::x509::Certificate;
+use model::{RegistrationId, Revision};
+
+use crate::enrollment::{Group, Individual};
+use crate::instance::{CaCertificate, Dps};
+use crate::registration::Registration;
+
+/// A row with the revision that it was read at.
+#[derive(Clone, Debug)]
+pub struct Versioned<T> {
+    /// The row.
+    pub value: T,
+    /// Its revision.
+    pub revision: Revision,
+}
+
+/// The part of the store that all registrations of an instance share.
+///
+/// `generation` changes with every write to the instance, its groups or its CA certificates, and
+/// a commit rests on it as a whole: a group that appears is as good a reason to judge again as
+/// one that changes.
+#[derive(Debug)]
+pub struct InstanceView {
+    /// The instance.
+    pub dps: Dps,
+    /// Its groups, oldest first.
+    pub groups: Vec<Versioned<Group>>,
+    /// Its CA certificates, oldest first.
+    pub ca_certificates: Vec<Versioned<CaCertificate>>,
+    /// The revision of all this together.
+    pub generation: Revision,
+}
+
+/// One snapshot for one registration.
+#[derive(Clone, Debug)]
+pub struct RegistrationView {
+    /// What all registrations of the instance share.
+    pub instance: Arc<InstanceView>,
+    /// The individual enrollment of the presented id (M-02).
+    pub individual_by_id: Option<Versioned<Individual>>,
+    /// Every individual enrollment that holds the presented leaf, oldest first (M-03); the one
+    /// found by id may be among them.
+    pub individuals_by_leaf: Vec<Versioned<Individual>>,
+    /// The record of the presented id.
+    pub registration: Option<Versioned<Registration>>,
+    /// How many records count toward the quota (D-11).
+    pub registrations_counted: u64,
+}
+
+/// What a device showed; not yet believed.
+#[derive(Clone, Debug)]
+pub enum Evidence {
+    /// Neither a certificate nor a token.
+    None,
+    /// A certificate chain, leaf first, never empty; TLS has proven that the device holds the
+    /// leaf's private key.
+    X509(Vec<Certificate>),
+    /// A SAS token.
+    Sas(SasToken),
+}
+
+/// What a device asks for.
+#[derive(Clone, Debug)]
+pub struct RegistrationRequest {
+    /// The claim, as presented.
+    pub registration_id: RegistrationId,
+    /// The protocol version that the device speaks, `YYYY-MM-DD` and perhaps `-preview`.
+    pub api_version: String,
+    /// JSON of the device's for a custom allocation.
+    pub payload: Option<serde_json::Value>,
+}

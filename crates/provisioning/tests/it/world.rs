@@ -1,0 +1,341 @@
+//! A small world of certificates, keys and entries to decide in.
+
+use std::sync::Arc;
+
+use attestation::SymmetricKey;
+use attestation::sas::{self, SasToken};
+use attestation::x509::Certificate;
+use model::{
+    CertificateName, EnrollmentGroupId, Etag, HostName, IdScope, RegistrationId, Revision,
+    ServiceName, Timestamp,
+};
+use provisioning::decide::{Conclusion, Decision, Rejection, Verdict, decide};
+use provisioning::enrollment::{
+    AllocationPolicy, EntryId, Group, GroupAttestation, Individual, IndividualAttestation, KeyPair,
+    ProvisioningStatus, Settings, Slots, Stamp,
+};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota};
+use provisioning::registration::{Registration, RegistrationStatus};
+use provisioning::view::{
+    Evidence, InstanceView, RegistrationRequest, RegistrationView, Versioned,
+};
+use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair as RcgenKey};
+
+pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
+pub const SCOPE: &str = "0ne00ABCDEF";
+
+pub struct Ca {
+    pub certificate: Certificate,
+    params: CertificateParams,
+    key: RcgenKey,
+}
+
+fn params(name: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2036, 1, 1);
+    params
+}
+
+fn ca_params(name: &str) -> CertificateParams {
+    let mut params = params(name);
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    params
+}
+
+fn parsed(certificate: &rcgen::Certificate) -> Certificate {
+    Certificate::from_der(certificate.der()).unwrap()
+}
+
+pub fn root(name: &str) -> Ca {
+    let (params, key) = (ca_params(name), RcgenKey::generate().unwrap());
+    let certificate = parsed(&params.self_signed(&key).unwrap());
+    Ca { certificate, params, key }
+}
+
+pub fn self_signed(name: &str) -> Certificate {
+    parsed(&params(name).self_signed(&RcgenKey::generate().unwrap()).unwrap())
+}
+
+impl Ca {
+    fn issuer(&self) -> Issuer<'_, &RcgenKey> {
+        Issuer::from_params(&self.params, &self.key)
+    }
+
+    pub fn intermediate(&self, name: &str) -> Self {
+        let (params, key) = (ca_params(name), RcgenKey::generate().unwrap());
+        let certificate = parsed(&params.signed_by(&key, &self.issuer()).unwrap());
+        Self { certificate, params, key }
+    }
+
+    pub fn leaf(&self, name: &str) -> Certificate {
+        let key = RcgenKey::generate().unwrap();
+        parsed(&params(name).signed_by(&key, &self.issuer()).unwrap())
+    }
+
+    pub fn expired_leaf(&self, name: &str) -> Certificate {
+        let mut params = params(name);
+        params.not_after = rcgen::date_time_ymd(2026, 2, 1);
+        parsed(&params.signed_by(&RcgenKey::generate().unwrap(), &self.issuer()).unwrap())
+    }
+
+    pub fn nameless_leaf(&self) -> Certificate {
+        let mut params = params("x");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::OrganizationName, "nobody");
+        parsed(&params.signed_by(&RcgenKey::generate().unwrap(), &self.issuer()).unwrap())
+    }
+}
+
+pub fn id(text: &str) -> RegistrationId {
+    RegistrationId::parse(text).unwrap()
+}
+
+pub fn key(seed: u8) -> SymmetricKey {
+    SymmetricKey::from_bytes(vec![seed; 32]).unwrap()
+}
+
+pub fn keys(seed: u8) -> KeyPair {
+    KeyPair { primary: key(seed), secondary: key(seed.wrapping_add(100)) }
+}
+
+pub fn token(registration_id: &str, key: &SymmetricKey) -> Evidence {
+    let expires = Timestamp::from_unix_seconds(NOW.unix_seconds() + 3600);
+    token_until(registration_id, key, expires)
+}
+
+pub fn token_until(registration_id: &str, key: &SymmetricKey, expires: Timestamp) -> Evidence {
+    let resource = format!("{SCOPE}/registrations/{registration_id}");
+    let text = sas::create(&resource, key, expires, Some("registration"));
+    Evidence::Sas(SasToken::parse(&text).unwrap())
+}
+
+pub fn host(name: &str) -> HostName {
+    HostName::parse(name).unwrap()
+}
+
+/// Everything an instance holds, easy to change.
+pub struct World {
+    pub dps: Dps,
+    pub individuals: Vec<Individual>,
+    pub groups: Vec<Group>,
+    pub cas: Vec<CaCertificate>,
+    pub record: Option<Registration>,
+    pub counted: u64,
+    clock: i64,
+}
+
+impl World {
+    pub fn new() -> Self {
+        let hub = |name: &str| LinkedHub {
+            host: host(name),
+            allocation_weight: 1,
+            apply_allocation_policy: true,
+        };
+        Self {
+            dps: Dps {
+                name: ServiceName::parse("dps").unwrap(),
+                id_scope: IdScope::parse(SCOPE).unwrap(),
+                host: host("dps.localhost"),
+                allocation_policy: AllocationPolicy::Hashed,
+                linked_hubs: vec![hub("hub1.localhost"), hub("hub2.localhost")],
+                policies: Vec::new(),
+                quota: Quota::default(),
+                created: NOW,
+            },
+            individuals: Vec::new(),
+            groups: Vec::new(),
+            cas: Vec::new(),
+            record: None,
+            counted: 0,
+            clock: 0,
+        }
+    }
+
+    fn stamp(&mut self) -> Stamp {
+        self.clock += 1;
+        let created = Timestamp::from_unix_seconds(1_780_000_000 + self.clock);
+        Stamp { etag: Etag::new("e"), created, updated: created }
+    }
+
+    pub fn verified(&mut self, ca: &Ca) {
+        self.ca(ca, true);
+    }
+
+    pub fn ca(&mut self, ca: &Ca, verified: bool) {
+        let name = CertificateName::parse(&format!("ca{}", self.cas.len())).unwrap();
+        self.cas.push(CaCertificate {
+            name,
+            certificate: ca.certificate.clone(),
+            verified,
+            etag: Etag::new("e"),
+            created: NOW,
+            updated: NOW,
+        });
+    }
+
+    pub fn individual(&mut self, name: &str, attestation: IndividualAttestation) {
+        let stamp = self.stamp();
+        self.individuals.push(Individual {
+            registration_id: id(name),
+            device_id: None,
+            attestation,
+            settings: Settings::default(),
+            optional_device_information: None,
+            stamp,
+        });
+    }
+
+    pub fn pinned(&mut self, name: &str, certificate: &Certificate) {
+        let slots = Slots { primary: Some(certificate.clone()), secondary: None };
+        self.individual(name, IndividualAttestation::ClientCertificates(slots));
+    }
+
+    pub fn keyed(&mut self, name: &str, keys: KeyPair) {
+        self.individual(name, IndividualAttestation::SymmetricKey(keys));
+    }
+
+    pub fn group(&mut self, name: &str, attestation: GroupAttestation) {
+        let stamp = self.stamp();
+        let id = EnrollmentGroupId::parse(name).unwrap();
+        self.groups.push(Group { id, attestation, settings: Settings::default(), stamp });
+    }
+
+    pub fn signing(&mut self, name: &str, ca: &Ca) {
+        let slots = Slots { primary: Some(ca.certificate.clone()), secondary: None };
+        self.group(name, GroupAttestation::SigningCertificates(slots));
+    }
+
+    /// The settings of an entry, individual or group.
+    pub fn settings(&mut self, name: &str) -> &mut Settings {
+        let individual = self.individuals.iter().position(|e| e.registration_id == id(name));
+        match individual {
+            Some(at) => &mut self.individuals[at].settings,
+            None => {
+                let at = self.groups.iter().position(|g| g.id.as_str() == name).unwrap();
+                &mut self.groups[at].settings
+            }
+        }
+    }
+
+    pub fn disable(&mut self, name: &str) {
+        self.settings(name).provisioning_status = ProvisioningStatus::Disabled;
+    }
+
+    pub fn enable(&mut self, name: &str) {
+        self.settings(name).provisioning_status = ProvisioningStatus::Enabled;
+    }
+
+    pub fn remove(&mut self, name: &str) {
+        self.individuals.retain(|entry| entry.registration_id != id(name));
+        self.groups.retain(|group| group.id.as_str() != name);
+    }
+
+    pub fn view(&self, registration_id: &str, evidence: &Evidence) -> RegistrationView {
+        fn at<T>(value: T) -> Versioned<T> {
+            Versioned { value, revision: Revision(1) }
+        }
+        let wanted = id(registration_id);
+        let leaf = match evidence {
+            Evidence::X509(chain) => chain.first().map(Certificate::thumbprint),
+            Evidence::None | Evidence::Sas(_) => None,
+        };
+        let holds = |entry: &&Individual| match &entry.attestation {
+            IndividualAttestation::ClientCertificates(slots) => {
+                slots.iter().any(|slot| Some(slot.thumbprint()) == leaf)
+            }
+            _ => false,
+        };
+        RegistrationView {
+            instance: Arc::new(InstanceView {
+                dps: self.dps.clone(),
+                groups: self.groups.iter().cloned().map(at).collect(),
+                ca_certificates: self.cas.iter().cloned().map(at).collect(),
+                generation: Revision(1),
+            }),
+            individual_by_id: self
+                .individuals
+                .iter()
+                .find(|entry| entry.registration_id == wanted)
+                .cloned()
+                .map(at),
+            individuals_by_leaf: self.individuals.iter().filter(holds).cloned().map(at).collect(),
+            registration: self
+                .record
+                .clone()
+                .filter(|record| record.registration_id == wanted)
+                .map(at),
+            registrations_counted: self.counted,
+        }
+    }
+
+    pub fn decision(&self, registration_id: &str, evidence: &Evidence) -> Decision {
+        self.decision_of(registration_id, "2021-06-01", evidence)
+    }
+
+    pub fn decision_of(&self, name: &str, api_version: &str, evidence: &Evidence) -> Decision {
+        let request = RegistrationRequest {
+            registration_id: id(name),
+            api_version: api_version.to_owned(),
+            payload: None,
+        };
+        decide(&request, evidence, &self.view(name, evidence), NOW)
+    }
+
+    /// The verdict in a word: `assigned by E`, `disabled by E`, `failed`, `401`, `403`.
+    pub fn verdict(&self, registration_id: &str, evidence: &Evidence) -> String {
+        word(&self.decision(registration_id, evidence).verdict)
+    }
+
+    /// Registers and keeps the record, as the service would.
+    pub fn register(&mut self, name: &str, evidence: &Evidence) -> Verdict {
+        let Decision { verdict, explanation } = self.decision(name, evidence);
+        if let Verdict::Assign(place) | Verdict::Keep(place) = &verdict {
+            self.record = Some(Registration {
+                registration_id: id(name),
+                owner: place.entry.clone(),
+                decided_by: place.entry.clone(),
+                status: RegistrationStatus::Assigned,
+                substatus: Some(place.substatus),
+                assignment: Some(place.to.clone()),
+                failure: None,
+                payload: None,
+                operation_id: "5.op".to_owned(),
+                earlier_operation_ids: Vec::new(),
+                mechanism: explanation.mechanism.unwrap(),
+                chain: explanation.chain.clone(),
+                created: NOW,
+                updated: NOW,
+                etag: Etag::new("e"),
+                explanation,
+            });
+        }
+        verdict
+    }
+}
+
+pub fn word(verdict: &Verdict) -> String {
+    fn entry(id: &EntryId) -> &str {
+        match id {
+            EntryId::Individual(id) => id.as_str(),
+            EntryId::Group(id) => id.as_str(),
+        }
+    }
+    match verdict {
+        Verdict::Assign(place) | Verdict::Keep(place) => {
+            format!("assigned by {}", entry(&place.entry.id))
+        }
+        Verdict::Conclude(Conclusion::Disabled { entry: by }) => {
+            format!("disabled by {}", entry(&by.id))
+        }
+        Verdict::Conclude(Conclusion::Failed { .. }) => "failed".to_owned(),
+        Verdict::Reject(Rejection::Stranger { .. }) => "401".to_owned(),
+        Verdict::Reject(Rejection::QuotaReached { .. }) => "403".to_owned(),
+    }
+}
+
+pub fn chain(certificates: &[&Certificate]) -> Evidence {
+    Evidence::X509(certificates.iter().map(|c| (*c).clone()).collect())
+}
