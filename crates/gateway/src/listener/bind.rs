@@ -1,0 +1,25 @@
+//! Binding a port.
+
+use std::io;
+use std::net::SocketAddr;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::TcpListener;
+
+/// Connections that the kernel holds until they are accepted; `net.core.somaxconn` may cut it.
+pub const BACKLOG: i32 = 4096;
+
+/// Binds a TCP port, also one whose last connections are still in TIME_WAIT.
+///
+/// Needs a tokio runtime. An IPv6 address takes IPv4 as well where the system says so.
+///
+/// # Errors
+/// The operating system's: the address is in use, not ours, or below 1024 without the right.
+pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
+}

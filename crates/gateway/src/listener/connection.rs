@@ -1,0 +1,110 @@
+//! One connection, from its accept to its end.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::server::Acceptor;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::LazyConfigAcceptor;
+use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+
+use super::Handler;
+use super::capacity::Places;
+use super::counters::Counters;
+use crate::peer::{Peer, normal_server_name};
+use crate::tls::TlsPort;
+
+/// A connection after its handshake.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The bytes; closed when dropped. A clean end needs `shutdown()`.
+    pub stream: TlsStream<TcpStream>,
+    /// Who is at the other end.
+    pub peer: Peer,
+    /// Cancelled when the server wants to stop: say good-bye and return.
+    pub shutdown: CancellationToken,
+}
+
+/// What every connection of a listener shares.
+pub(super) struct Connection {
+    pub(super) tls: TlsPort,
+    pub(super) handler: Handler,
+    pub(super) handshake_timeout: Duration,
+    pub(super) counters: Arc<Counters>,
+    pub(super) shutdown: CancellationToken,
+    pub(super) abort: CancellationToken,
+}
+
+impl Connection {
+    /// Serves one client; `places` are free again as soon as each is no longer needed.
+    pub(super) async fn serve(
+        self: Arc<Self>,
+        tcp: TcpStream,
+        address: SocketAddr,
+        places: Places,
+    ) {
+        let Places { connection: _place, handshake: handshake_place } = places;
+        let handshake = timeout(self.handshake_timeout, handshake(tcp, address, &self.tls));
+        let outcome = tokio::select! {
+            outcome = handshake => outcome,
+            () = self.shutdown.cancelled() => return,
+        };
+        let (stream, peer) = match outcome {
+            Ok(Ok(established)) => established,
+            Ok(Err(error)) => {
+                self.counters.count_handshake_failed();
+                tracing::debug!(peer.address = %address, %error, "TLS handshake failed");
+                return;
+            }
+            Err(_) => {
+                self.counters.count_handshake_timed_out();
+                tracing::debug!(peer.address = %address, "TLS handshake took too long");
+                return;
+            }
+        };
+        self.counters.count_handshake_completed();
+        drop(handshake_place);
+        let _panic_note = PanicNote { counters: &self.counters, address };
+        let accepted = Accepted { stream, peer, shutdown: self.shutdown.clone() };
+        let serving = (self.handler)(accepted);
+        tokio::select! {
+            () = serving => {}
+            () = self.abort.cancelled() => {}
+        }
+    }
+}
+
+/// Reads the ClientHello, picks the configuration by its server name, and does the rest.
+async fn handshake(
+    tcp: TcpStream,
+    address: SocketAddr,
+    tls: &TlsPort,
+) -> io::Result<(TlsStream<TcpStream>, Peer)> {
+    // Requests and answers are small and wait for each other.
+    tcp.set_nodelay(true)?;
+    let start = LazyConfigAcceptor::new(Acceptor::default(), tcp).await?;
+    let server_name = start.client_hello().server_name().map(normal_server_name);
+    let config = tls.config_for(server_name.as_deref());
+    let stream = start.into_stream(config).await?;
+    let peer = Peer::of(address, server_name, stream.get_ref().1);
+    Ok((stream, peer))
+}
+
+/// Counts and logs a handler's panic as it passes; the task's end stays the task's.
+struct PanicNote<'a> {
+    counters: &'a Counters,
+    address: SocketAddr,
+}
+
+impl Drop for PanicNote<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.counters.count_handler_panicked();
+            tracing::error!(peer.address = %self.address, "a connection's handler panicked");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! What a listener counts.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// Counts since the start, added to by every listener that shares them.
+#[derive(Debug, Default)]
+pub struct Counters {
+    accepted: AtomicU64,
+    accept_errors: AtomicU64,
+    waited_for_room: AtomicU64,
+    handshakes_completed: AtomicU64,
+    handshakes_failed: AtomicU64,
+    handshakes_timed_out: AtomicU64,
+    handlers_panicked: AtomicU64,
+}
+
+/// One reading of [`Counters`]; the numbers are read one after the other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Counts {
+    /// TCP connections accepted.
+    pub accepted: u64,
+    /// Failures to accept, such as a lack of file descriptors.
+    pub accept_errors: u64,
+    /// Accepted connections that met the connection limit.
+    pub waited_for_room: u64,
+    /// Handshakes that led to a connection.
+    pub handshakes_completed: u64,
+    /// Handshakes that broke off: not TLS, nothing in common, a wrong signature, a client that
+    /// left.
+    pub handshakes_failed: u64,
+    /// Handshakes cut at their deadline.
+    pub handshakes_timed_out: u64,
+    /// Handlers that panicked; each is a bug.
+    pub handlers_panicked: u64,
+}
+
+impl Counters {
+    /// The counts of now.
+    pub fn read(&self) -> Counts {
+        Counts {
+            accepted: self.accepted.load(Ordering::Relaxed),
+            accept_errors: self.accept_errors.load(Ordering::Relaxed),
+            waited_for_room: self.waited_for_room.load(Ordering::Relaxed),
+            handshakes_completed: self.handshakes_completed.load(Ordering::Relaxed),
+            handshakes_failed: self.handshakes_failed.load(Ordering::Relaxed),
+            handshakes_timed_out: self.handshakes_timed_out.load(Ordering::Relaxed),
+            handlers_panicked: self.handlers_panicked.load(Ordering::Relaxed),
+        }
+    }
+
+    pub(super) fn count_accepted(&self) {
+        add_one(&self.accepted);
+    }
+
+    pub(super) fn count_accept_error(&self) {
+        add_one(&self.accept_errors);
+    }
+
+    pub(super) fn count_waited_for_room(&self) {
+        add_one(&self.waited_for_room);
+    }
+
+    pub(super) fn count_handshake_completed(&self) {
+        add_one(&self.handshakes_completed);
+    }
+
+    pub(super) fn count_handshake_failed(&self) {
+        add_one(&self.handshakes_failed);
+    }
+
+    pub(super) fn count_handshake_timed_out(&self) {
+        add_one(&self.handshakes_timed_out);
+    }
+
+    pub(super) fn count_handler_panicked(&self) {
+        add_one(&self.handlers_panicked);
+    }
+}
+
+fn add_one(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

@@ -1,0 +1,63 @@
+//! Which certificate the server shows: by name, then by what the client can verify.
+
+use std::fmt;
+use std::sync::Arc;
+
+use rustls::SignatureScheme;
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+
+use crate::peer::normal_server_name;
+
+/// The certificates that one host name shows.
+///
+/// A P-256 key costs a quarter of an RSA-2048 key per handshake, but an old client may know RSA
+/// only. Source: `dependencies.md` §1.
+#[derive(Debug, Clone)]
+pub struct CertifiedPair {
+    /// Chain and P-256 key, shown to every client that can verify it.
+    pub ecdsa: Arc<CertifiedKey>,
+    /// Chain and RSA key for the others; without it they can't connect.
+    pub rsa: Option<Arc<CertifiedKey>>,
+}
+
+/// Where the server's certificates come from; asked on every handshake, so it answers from memory.
+pub trait ServerCertificates: Send + Sync {
+    /// The pair for a host name (lower case, no trailing dot); the default pair for `None`.
+    ///
+    /// A name without a pair of its own may be answered with `None`: the default pair is then
+    /// asked for. If that is `None` too, the handshake fails.
+    fn for_name(&self, sni: Option<&str>) -> Option<Arc<CertifiedPair>>;
+}
+
+/// Makes rustls ask [`ServerCertificates`].
+pub(super) struct ByServerName {
+    certificates: Arc<dyn ServerCertificates>,
+}
+
+impl ByServerName {
+    pub(super) fn new(certificates: Arc<dyn ServerCertificates>) -> Self {
+        Self { certificates }
+    }
+}
+
+impl fmt::Debug for ByServerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ByServerName").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for ByServerName {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let name = hello.server_name().map(normal_server_name);
+        let pair = name
+            .and_then(|name| self.certificates.for_name(Some(&name)))
+            .or_else(|| self.certificates.for_name(None))?;
+        // For TLS 1.2, rustls has already dropped the schemes that no offered cipher suite can
+        // use: without an ECDHE_ECDSA suite this one is missing here, whatever the client sent.
+        if hello.signature_schemes().contains(&SignatureScheme::ECDSA_NISTP256_SHA256) {
+            return Some(pair.ecdsa.clone());
+        }
+        pair.rsa.clone()
+    }
+}
