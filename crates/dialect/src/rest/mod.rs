@@ -1,0 +1,19 @@
+//! The HTTP APIs: paths, bodies, headers, errors.
+
+pub mod device;
+pub mod error;
+pub mod hub;
+pub mod service;
+
+use crate::percent;
+
+/// The media type of every body. Source: `dps-service-api` §1.5.
+pub const JSON: &str = "application/json; charset=utf-8";
+
+/// The segments of a path, each decoded once; an empty one at the end is dropped.
+fn segments(path: &str) -> Vec<String> {
+    let path = path.split(['?', '#']).next().unwrap_or_default();
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let path = path.strip_suffix('/').unwrap_or(path);
+    path.split('/').map(|segment| percent::decoded(segment).into_owned()).collect()
+}
