@@ -2,7 +2,7 @@
 
 use model::{IdScope, RegistrationId, Timestamp};
 
-use super::{Credential, Grant, Message, Refusal, SignIn};
+use super::{Credential, Grant, Message, Refusal, SignIn, query_behind, rid};
 use crate::api_version::ApiVersion;
 use crate::percent;
 use crate::rest::device::Answer;
@@ -11,13 +11,9 @@ use crate::rest::error::WireError;
 /// The only filter that a device may subscribe to.
 const RESPONSES: &str = "$dps/registrations/res/#";
 /// Registers; the query follows.
-const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/";
+const REGISTER: &str = "$dps/registrations/PUT/iotdps-register";
 /// Polls; the query follows.
-const POLL: &str = "$dps/registrations/GET/iotdps-get-operationstatus/";
-
-/// Bytes of a request id. Source: ours; SDKs send small numbers and GUIDs. It is echoed in a
-/// topic, whose own bound is 65,535.
-const RID_BYTES_MAX: usize = 1024;
+const POLL: &str = "$dps/registrations/GET/iotdps-get-operationstatus";
 
 /// Who a device says it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,25 +112,6 @@ pub fn operation(topic: &str) -> Option<Operation> {
         rid: rid(query)?,
         operation_id: percent::decoded(operation_id).into_owned(),
     })
-}
-
-/// The query of a topic: `{prefix}?{query}`, the prefix with or without its last slash.
-fn query_behind<'t>(topic: &'t str, prefix: &str) -> Option<&'t str> {
-    let rest = topic.strip_prefix(prefix.strip_suffix('/').unwrap_or(prefix))?;
-    let rest = rest.strip_prefix('/').unwrap_or(rest);
-    match rest {
-        "" => Some(""),
-        rest => rest.strip_prefix('?'),
-    }
-}
-
-/// The request id as it stands; none where it is too long to be one.
-fn rid(query: &str) -> Option<String> {
-    let rid = percent::pairs(query)
-        .find(|(key, _)| *key == "$rid" || percent::decoded(key) == "$rid")
-        .and_then(|(_, value)| value)
-        .unwrap_or_default();
-    (rid.len() <= RID_BYTES_MAX).then(|| rid.to_owned())
 }
 
 /// Judges one filter of a SUBSCRIBE.

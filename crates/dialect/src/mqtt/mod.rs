@@ -3,6 +3,12 @@
 pub mod dps;
 pub mod hub;
 
+use crate::percent;
+
+/// Bytes of a request id. Source: ours; SDKs send small numbers and GUIDs. It is echoed in a
+/// topic, whose own bound is 65,535.
+const RID_BYTES_MAX: usize = 1024;
+
 /// What a client showed beside its names when it connected; not yet judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Credential {
@@ -118,4 +124,24 @@ pub fn addressee(username: &str) -> Option<Addressee> {
         true => Addressee::ProvisioningService { id_scope: first.to_owned() },
         false => Addressee::Hub { host: first.to_owned() },
     })
+}
+
+/// The request id in the query of a topic, as it stands; empty where there is none, and none
+/// where it is too long to be one.
+fn rid(query: &str) -> Option<String> {
+    let rid = percent::pairs(query)
+        .find(|(key, _)| percent::decoded(key) == "$rid")
+        .and_then(|(_, value)| value)
+        .unwrap_or_default();
+    (rid.len() <= RID_BYTES_MAX).then(|| rid.to_owned())
+}
+
+/// The query of a topic: `{prefix}/?{query}`, the slash perhaps left out.
+fn query_behind<'t>(topic: &'t str, prefix: &str) -> Option<&'t str> {
+    let rest = topic.strip_prefix(prefix)?;
+    let rest = rest.strip_prefix('/').unwrap_or(rest);
+    match rest {
+        "" => Some(""),
+        rest => rest.strip_prefix('?'),
+    }
 }

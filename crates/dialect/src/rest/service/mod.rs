@@ -41,7 +41,7 @@ pub fn media_type(content_type: Option<&str>, body: &[u8]) -> Result<(), ApiFaul
 }
 
 /// The typed value of a word, case aside (V-29).
-fn word<T: Copy>(
+pub(in crate::rest) fn word<T: Copy>(
     member: &'static str,
     given: &str,
     known: &'static [&'static str],

@@ -1,0 +1,466 @@
+//! Muster's own administration API, under `/muster/v1/` (settled D-30).
+//!
+//! Its resources have the shape of the ARM resources that they stand for (`dps-service-api` §4).
+
+use ::hub::instance::{Hub, Right as HubRight};
+use attestation::access::Policy;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use model::{CertificateName, HostName, IdScope, ServiceName, Timestamp};
+use provisioning::enrollment::AllocationPolicy;
+use provisioning::explain::Explanation;
+use provisioning::instance::{CaCertificate, Dps, LinkedHub, Right as DpsRight};
+use serde::{Deserialize, Serialize};
+
+use super::error::{ApiFault, Missing};
+use super::segments;
+use crate::json::read;
+
+/// What a call addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// Provisioning services and their links.
+    Dps(DpsRoute),
+    /// CA certificates of a provisioning service.
+    Certificates(ServiceName, CertificateRoute),
+    /// Hubs.
+    Hubs(HubRoute),
+    /// `GET explanations/{registration id or tracking id}`
+    Explanations(String),
+}
+
+/// Provisioning services, under `dps`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DpsRoute {
+    /// `GET`
+    List,
+    /// `GET {name}`
+    Get(ServiceName),
+    /// `PUT {name}`
+    Put(ServiceName),
+    /// `DELETE {name}`
+    Delete(ServiceName),
+    /// `GET|POST {name}/listkeys`
+    Keys(ServiceName),
+    /// `GET {name}/linked-hubs`
+    Links(ServiceName),
+    /// `PUT {name}/linked-hubs/{hub}`, by name or host
+    PutLink(ServiceName, String),
+    /// `DELETE {name}/linked-hubs/{hub}`, by name or host
+    DeleteLink(ServiceName, String),
+}
+
+/// CA certificates, under `dps/{name}/certificates`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateRoute {
+    /// `GET`
+    List,
+    /// `GET {certificate}`
+    Get(CertificateName),
+    /// `PUT {certificate}`
+    Put(CertificateName),
+    /// `DELETE {certificate}`
+    Delete(CertificateName),
+}
+
+/// Hubs, under `hubs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HubRoute {
+    /// `GET`
+    List,
+    /// `GET {name}`
+    Get(ServiceName),
+    /// `PUT {name}`
+    Put(ServiceName),
+    /// `DELETE {name}`
+    Delete(ServiceName),
+    /// `GET|POST {name}/listkeys`
+    Keys(ServiceName),
+}
+
+/// Reads a method and a path.
+///
+/// # Errors
+/// [`ApiFault`]: nothing is there, another method is wanted, or a name is none.
+pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
+    let segments = segments(path);
+    let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    match parts.as_slice() {
+        ["muster", "v1", "dps", name, "certificates", rest @ ..] => {
+            Ok(Route::Certificates(service(name)?, certificates(method, rest)?))
+        }
+        ["muster", "v1", "dps", rest @ ..] => dps(method, rest).map(Route::Dps),
+        ["muster", "v1", "hubs", rest @ ..] => hubs(method, rest).map(Route::Hubs),
+        ["muster", "v1", "explanations", id] => match method {
+            "GET" => Ok(Route::Explanations((*id).to_owned())),
+            _ => Err(ApiFault::MethodNotAllowed),
+        },
+        _ => Err(ApiFault::NotFound(Missing::Path)),
+    }
+}
+
+fn service(text: &str) -> Result<ServiceName, ApiFault> {
+    ServiceName::parse(text).map_err(|because| ApiFault::Id { of: "service", because })
+}
+
+fn dps(method: &str, rest: &[&str]) -> Result<DpsRoute, ApiFault> {
+    Ok(match (method, rest) {
+        ("GET", []) => DpsRoute::List,
+        ("GET", [name]) => DpsRoute::Get(service(name)?),
+        ("PUT", [name]) => DpsRoute::Put(service(name)?),
+        ("DELETE", [name]) => DpsRoute::Delete(service(name)?),
+        ("GET" | "POST", [name, "listkeys"]) => DpsRoute::Keys(service(name)?),
+        ("GET", [name, "linked-hubs"]) => DpsRoute::Links(service(name)?),
+        ("PUT", [name, "linked-hubs", hub]) => DpsRoute::PutLink(service(name)?, (*hub).to_owned()),
+        ("DELETE", [name, "linked-hubs", hub]) => {
+            DpsRoute::DeleteLink(service(name)?, (*hub).to_owned())
+        }
+        (_, [] | [_] | [_, "listkeys" | "linked-hubs"] | [_, "linked-hubs", _]) => {
+            return Err(ApiFault::MethodNotAllowed);
+        }
+        (_, _) => return Err(ApiFault::NotFound(Missing::Path)),
+    })
+}
+
+fn certificates(method: &str, rest: &[&str]) -> Result<CertificateRoute, ApiFault> {
+    let name = |text: &str| {
+        CertificateName::parse(text).map_err(|because| ApiFault::Id { of: "certificate", because })
+    };
+    Ok(match (method, rest) {
+        ("GET", []) => CertificateRoute::List,
+        ("GET", [text]) => CertificateRoute::Get(name(text)?),
+        ("PUT", [text]) => CertificateRoute::Put(name(text)?),
+        ("DELETE", [text]) => CertificateRoute::Delete(name(text)?),
+        (_, [] | [_]) => return Err(ApiFault::MethodNotAllowed),
+        (_, _) => return Err(ApiFault::NotFound(Missing::Path)),
+    })
+}
+
+fn hubs(method: &str, rest: &[&str]) -> Result<HubRoute, ApiFault> {
+    Ok(match (method, rest) {
+        ("GET", []) => HubRoute::List,
+        ("GET", [name]) => HubRoute::Get(service(name)?),
+        ("PUT", [name]) => HubRoute::Put(service(name)?),
+        ("DELETE", [name]) => HubRoute::Delete(service(name)?),
+        ("GET" | "POST", [name, "listkeys"]) => HubRoute::Keys(service(name)?),
+        (_, [] | [_] | [_, "listkeys"]) => return Err(ApiFault::MethodNotAllowed),
+        (_, _) => return Err(ApiFault::NotFound(Missing::Path)),
+    })
+}
+
+/// A list of resources.
+#[derive(Serialize)]
+pub struct ListJson<T> {
+    /// The resources.
+    pub value: Vec<T>,
+}
+
+/// A resource: its name, its etag if it has one, its properties.
+#[derive(Serialize)]
+pub struct ResourceJson<'a, P> {
+    name: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    etag: Option<&'a str>,
+    properties: P,
+}
+
+/// Properties of a provisioning service.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DpsProperties<'a> {
+    id_scope: &'a str,
+    state: &'static str,
+    service_operations_host_name: &'a str,
+    device_provisioning_host_name: &'a str,
+    allocation_policy: &'static str,
+    iot_hubs: Vec<LinkJson<'a>>,
+    quota: QuotaJson,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct QuotaJson {
+    registrations: u64,
+    individual_enrollments: u64,
+    enrollment_groups: u64,
+    ca_certificates: u64,
+}
+
+/// A linked hub.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkJson<'a> {
+    name: &'a str,
+    allocation_weight: u32,
+    apply_allocation_policy: bool,
+}
+
+/// Properties of a hub.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct HubProperties<'a> {
+    host_name: &'a str,
+    state: &'static str,
+}
+
+/// Properties of a CA certificate.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct CertificateProperties<'a> {
+    subject: &'a str,
+    expiry: Timestamp,
+    thumbprint: String,
+    is_verified: bool,
+    certificate: String,
+    created: Timestamp,
+    updated: Timestamp,
+}
+
+/// A shared access policy with its keys.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct KeyJson<'a> {
+    key_name: &'a str,
+    primary_key: String,
+    secondary_key: String,
+    rights: String,
+}
+
+/// One explanation of an attempt.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExplanationJson<'a> {
+    /// The id in the answer; empty for what was kept with a record.
+    pub tracking_id: &'a str,
+    /// The instance.
+    pub dps: &'a str,
+    /// The protocol; empty for what was kept with a record.
+    pub protocol: &'a str,
+    /// The story.
+    pub explanation: &'a Explanation,
+}
+
+/// A provisioning service as a resource.
+pub fn dps_json(dps: &Dps) -> ResourceJson<'_, DpsProperties<'_>> {
+    ResourceJson {
+        name: dps.name.as_str(),
+        etag: None,
+        properties: DpsProperties {
+            id_scope: dps.id_scope.as_str(),
+            state: "Active",
+            service_operations_host_name: dps.host.as_str(),
+            device_provisioning_host_name: dps.host.as_str(),
+            // ARM spells policies with a capital, the data plane without.
+            allocation_policy: match dps.allocation_policy {
+                AllocationPolicy::Hashed => "Hashed",
+                AllocationPolicy::GeoLatency => "GeoLatency",
+                AllocationPolicy::Static => "Static",
+                AllocationPolicy::Custom => "Custom",
+            },
+            iot_hubs: dps.linked_hubs.iter().map(link_json).collect(),
+            quota: QuotaJson {
+                registrations: dps.quota.registrations,
+                individual_enrollments: dps.quota.individual_enrollments,
+                enrollment_groups: dps.quota.enrollment_groups,
+                ca_certificates: dps.quota.ca_certificates,
+            },
+        },
+    }
+}
+
+/// A linked hub as a resource.
+pub fn link_json(link: &LinkedHub) -> LinkJson<'_> {
+    LinkJson {
+        name: link.host.as_str(),
+        allocation_weight: link.allocation_weight,
+        apply_allocation_policy: link.apply_allocation_policy,
+    }
+}
+
+/// A hub as a resource.
+pub fn hub_json(hub: &Hub) -> ResourceJson<'_, HubProperties<'_>> {
+    ResourceJson {
+        name: hub.name.as_str(),
+        etag: None,
+        properties: HubProperties { host_name: hub.host.as_str(), state: "Active" },
+    }
+}
+
+/// A CA certificate as a resource.
+pub fn certificate_json(
+    ca: &CaCertificate,
+) -> ResourceJson<'_, CertificateProperties<'_>> {
+    ResourceJson {
+        name: ca.name.as_str(),
+        etag: Some(ca.etag.as_str()),
+        properties: CertificateProperties {
+            subject: ca.certificate.subject_text(),
+            expiry: ca.certificate.not_after(),
+            thumbprint: ca.certificate.sha1_thumbprint().to_string(),
+            is_verified: ca.verified,
+            certificate: STANDARD.encode(ca.certificate.der()),
+            created: ca.created,
+            updated: ca.updated,
+        },
+    }
+}
+
+/// The name of a right on the wire.
+pub trait RightName {
+    /// As the `rights` of a policy spell it.
+    fn word(&self) -> &'static str;
+}
+
+impl RightName for DpsRight {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::ServiceConfig => "ServiceConfig",
+            Self::EnrollmentRead => "EnrollmentRead",
+            Self::EnrollmentWrite => "EnrollmentWrite",
+            Self::DeviceConnect => "DeviceConnect",
+            Self::RegistrationStatusRead => "RegistrationStatusRead",
+            Self::RegistrationStatusWrite => "RegistrationStatusWrite",
+        }
+    }
+}
+
+impl RightName for HubRight {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::RegistryRead => "RegistryRead",
+            Self::RegistryWrite => "RegistryWrite",
+            Self::ServiceConnect => "ServiceConnect",
+            Self::DeviceConnect => "DeviceConnect",
+        }
+    }
+}
+
+/// A policy with its keys; the text is a secret.
+pub fn key_json<R: RightName>(policy: &Policy<R>) -> KeyJson<'_> {
+    let rights: Vec<_> = policy.rights.iter().map(RightName::word).collect();
+    KeyJson {
+        key_name: policy.name.as_str(),
+        primary_key: policy.primary.to_base64(),
+        secondary_key: policy.secondary.to_base64(),
+        rights: rights.join(", "),
+    }
+}
+
+/// What may be said of a provisioning service.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct DpsBody {
+    /// Its host.
+    pub host: Option<HostName>,
+    /// Its id scope, at creation.
+    pub id_scope: Option<IdScope>,
+    /// Its default allocation policy.
+    pub allocation_policy: Option<AllocationPolicy>,
+}
+
+/// What may be said of a linked hub.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LinkBody {
+    /// 1..=1000.
+    pub allocation_weight: Option<u32>,
+    /// Whether an allocation may choose it.
+    pub apply_allocation_policy: Option<bool>,
+}
+
+/// What may be said of a hub.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HubBody {
+    /// Its host.
+    pub host: Option<HostName>,
+}
+
+/// What is uploaded as a CA certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateBody {
+    /// PEM or base64 DER.
+    pub certificate: String,
+    /// Whether the operator vouches for it.
+    pub is_verified: bool,
+}
+
+#[derive(Default, Deserialize)]
+struct Body<P> {
+    properties: P,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ServiceProperties {
+    host_name: Option<String>,
+    id_scope: Option<String>,
+    allocation_policy: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct UploadProperties {
+    certificate: String,
+    is_verified: Option<bool>,
+}
+
+fn service_properties(body: &[u8]) -> Result<ServiceProperties, ApiFault> {
+    match body.trim_ascii().is_empty() {
+        true => Ok(ServiceProperties::default()),
+        false => read::<Body<ServiceProperties>>(body).map(|body| body.properties),
+    }
+}
+
+fn host(text: Option<String>) -> Result<Option<HostName>, ApiFault> {
+    text.map(|text| HostName::parse(&text))
+        .transpose()
+        .map_err(|because| ApiFault::Id { of: "host", because })
+}
+
+/// Reads the body of `PUT dps/{name}`; it may be empty.
+///
+/// # Errors
+/// [`ApiFault`].
+pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
+    let ServiceProperties { host_name, id_scope, allocation_policy } = service_properties(body)?;
+    let id_scope = id_scope
+        .map(|text| IdScope::parse(&text))
+        .transpose()
+        .map_err(|because| ApiFault::Id { of: "id scope", because })?;
+    let known: &[&str] = &["Hashed", "GeoLatency", "Static"];
+    let policy = |text: String| match text.to_ascii_lowercase().as_str() {
+        "hashed" => Ok(AllocationPolicy::Hashed),
+        "geolatency" => Ok(AllocationPolicy::GeoLatency),
+        "static" => Ok(AllocationPolicy::Static),
+        _ => Err(ApiFault::UnknownWord { member: "allocationPolicy", given: text, known }),
+    };
+    let allocation_policy = allocation_policy.map(policy).transpose()?;
+    Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy })
+}
+
+/// Reads the body of `PUT hubs/{name}`; it may be empty.
+///
+/// # Errors
+/// [`ApiFault`].
+pub fn hub_body(body: &[u8]) -> Result<HubBody, ApiFault> {
+    Ok(HubBody { host: host(service_properties(body)?.host_name)? })
+}
+
+/// Reads the body of `PUT dps/{name}/linked-hubs/{hub}`; it may be empty.
+///
+/// # Errors
+/// [`ApiFault`].
+pub fn link_body(body: &[u8]) -> Result<LinkBody, ApiFault> {
+    match body.trim_ascii().is_empty() {
+        true => Ok(LinkBody::default()),
+        false => read(body),
+    }
+}
+
+/// Reads the body of `PUT dps/{name}/certificates/{certificate}`.
+///
+/// # Errors
+/// [`ApiFault`].
+pub fn certificate_body(body: &[u8]) -> Result<CertificateBody, ApiFault> {
+    let Body { properties: UploadProperties { certificate, is_verified } } = read(body)?;
+    Ok(CertificateBody { certificate, is_verified: is_verified.unwrap_or(false) })
+}

@@ -1,0 +1,51 @@
+//! Paths of a hub's registry.
+
+use model::DeviceId;
+
+use crate::rest::error::{ApiFault, Missing};
+use crate::rest::segments;
+
+/// What an operator asks of a hub, by method and path (§2.2).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Route {
+    /// `GET /devices`.
+    ListDevices,
+    /// `POST /devices/query`.
+    QueryDevices,
+    /// `GET /devices/{id}`.
+    GetDevice(DeviceId),
+    /// `PUT /devices/{id}`.
+    PutDevice(DeviceId),
+    /// `DELETE /devices/{id}`.
+    DeleteDevice(DeviceId),
+    /// `GET /twins/{id}`.
+    GetTwin(DeviceId),
+}
+
+/// Reads a method and a path; ids are decoded once.
+///
+/// # Errors
+/// [`ApiFault::NotFound`] of [`Missing::Path`] for a path of another API,
+/// [`ApiFault::MethodNotAllowed`], [`ApiFault::Id`].
+pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
+    let segments = segments(path);
+    let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
+    let Some((collection, rest)) = parts.split_first() else {
+        return Err(ApiFault::NotFound(Missing::Path));
+    };
+    let id = |text: &str| {
+        DeviceId::parse(text).map_err(|because| ApiFault::Id { of: "device", because })
+    };
+    match (collection.to_ascii_lowercase().as_str(), method, rest) {
+        ("devices", "GET", []) => Ok(Route::ListDevices),
+        ("devices", "POST", [word]) if word.eq_ignore_ascii_case("query") => {
+            Ok(Route::QueryDevices)
+        }
+        ("devices", "GET", [text]) => id(text).map(Route::GetDevice),
+        ("devices", "PUT", [text]) => id(text).map(Route::PutDevice),
+        ("devices", "DELETE", [text]) => id(text).map(Route::DeleteDevice),
+        ("twins", "GET", [text]) => id(text).map(Route::GetTwin),
+        ("devices", _, [] | [_]) | ("twins", _, [_]) => Err(ApiFault::MethodNotAllowed),
+        (_, _, _) => Err(ApiFault::NotFound(Missing::Path)),
+    }
+}
