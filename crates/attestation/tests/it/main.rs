@@ -1,0 +1,16 @@
+//! What the crate promises, seen from outside.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod certificate;
+mod chain;
+mod chain_hostile;
+mod chain_rules;
+mod differential;
+mod limbo;
+mod pki;
+mod upload;
