@@ -1,5 +1,80 @@
 //! Sockets: listeners, TLS, drivers.
+//!
+//! What it is: the only place with sockets. Every port is accepted, handshaken and bounded by
+//! [`listener`]; [`mqtt_driver`] and [`http`] move bytes between a connection and `service`, in
+//! the words of `dialect`.
+//!
+//! What it is not: rules, statuses, storage.
+//!
+//! Invariants: TLS proves possession and remembers nothing; a connection's place, its deadline and
+//! its end are owned by one task; an operator's host never asks for a client certificate.
 
+mod faults;
+pub mod http;
 pub mod listener;
+pub mod mqtt_driver;
 pub mod peer;
 pub mod tls;
+pub mod websocket;
+
+use std::sync::Arc;
+
+use attestation::access::Policy;
+use dialect::rest::error::WireError;
+use model::HostName;
+use service::{Call, Endpoint, Service};
+
+pub use http::AdminRight;
+
+use listener::{Accepted, Handler};
+use mqtt_driver::Transport;
+
+/// What the drivers work on.
+pub struct Gateway {
+    /// Everything that can be asked.
+    pub service: Arc<Service>,
+    /// Who may administer.
+    pub admin_policies: Vec<Policy<AdminRight>>,
+}
+
+impl Gateway {
+    /// What a host name stands for; none for an unknown or absent one.
+    pub(crate) fn endpoint_of(&self, host: Option<&str>) -> Option<Endpoint> {
+        let host = HostName::parse(host?).ok()?;
+        self.service.directory().endpoint(&host).cloned()
+    }
+
+    /// Serves MQTT connections.
+    pub fn mqtt_handler(self: &Arc<Self>) -> Handler {
+        let gateway = Arc::clone(self);
+        Arc::new(move |accepted: Accepted| {
+            let Accepted { stream, peer, shutdown } = accepted;
+            let gateway = Arc::clone(&gateway);
+            let peer = Arc::new(peer);
+            Box::pin(mqtt_driver::serve(gateway, stream, peer, Transport::Tls, shutdown))
+        })
+    }
+
+    /// Serves HTTPS connections and the WebSockets that they become.
+    pub fn https_handler(self: &Arc<Self>) -> Handler {
+        let gateway = Arc::clone(self);
+        Arc::new(move |accepted: Accepted| {
+            let Accepted { stream, peer, shutdown } = accepted;
+            let gateway = Arc::clone(&gateway);
+            Box::pin(http::serve(gateway, stream, Arc::new(peer), shutdown))
+        })
+    }
+}
+
+/// Logs a refusal once, with the id that the caller is told.
+pub(crate) fn log_refusal(call: &Call, error: &WireError) {
+    tracing::info!(
+        tracking.id = call.tracking_id,
+        error.code = error.code,
+        actor = call.actor,
+        protocol = call.protocol,
+        "refused {}: {}",
+        call.tracking_id,
+        error.message
+    );
+}

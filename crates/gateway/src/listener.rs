@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::limits;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -152,7 +152,8 @@ async fn accept_all(
 ) {
     let mut pause = AcceptPause::default();
     loop {
-        let (stream, address) = accept(socket, &mut pause, &connection.counters).await;
+        let next = async || socket.accept().await;
+        let (stream, address) = accept(next, &mut pause, &connection.counters).await;
         connection.counters.count_accepted();
         // One connection per listener waits here for room; the others wait in the backlog.
         let places = capacity.admit(&connection.counters).await;
@@ -161,13 +162,13 @@ async fn accept_all(
 }
 
 /// The next connection, after as many failures as it takes.
-async fn accept(
-    socket: &TcpListener,
+async fn accept<T>(
+    next: impl AsyncFn() -> io::Result<T>,
     pause: &mut AcceptPause,
     counters: &Counters,
-) -> (TcpStream, SocketAddr) {
+) -> T {
     loop {
-        match socket.accept().await {
+        match next().await {
             Ok(accepted) => {
                 pause.succeeded();
                 return accepted;
@@ -182,5 +183,43 @@ async fn accept(
                 sleep(pause.failed()).await;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use tokio::time::Instant;
+
+    use super::*;
+
+    /// Accepts after `failures` failures; gives the time that took, and the failures counted.
+    async fn accept_after(failures: u32, failure: fn() -> io::Error) -> (Duration, u64) {
+        let (left, counters) = (Cell::new(failures), Counters::default());
+        let mut pause = AcceptPause::default();
+        let began = Instant::now();
+        let next = async || match left.get() {
+            0 => Ok(()),
+            some => {
+                left.set(some - 1);
+                Err(failure())
+            }
+        };
+        accept(next, &mut pause, &counters).await;
+        assert!(pause.is_first_of_burst());
+        (began.elapsed(), counters.read().accept_errors)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accept_backs_off_while_file_descriptors_lack() {
+        let emfile = || io::Error::from_raw_os_error(24);
+        assert_eq!(accept_after(10, emfile).await, (Duration::from_millis(4270), 10));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn accept_does_not_wait_after_a_client_that_gave_up() {
+        let aborted = || io::ErrorKind::ConnectionAborted.into();
+        assert_eq!(accept_after(10, aborted).await, (Duration::ZERO, 0));
     }
 }

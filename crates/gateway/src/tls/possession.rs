@@ -116,3 +116,46 @@ fn public_key<'a>(
 fn bad_encoding() -> Error {
     CertificateError::BadEncoding.into()
 }
+
+#[cfg(test)]
+mod tests {
+    use attestation::x509::Certificate;
+    use rcgen::{CertificateParams, KeyPair};
+
+    use super::*;
+
+    /// The rules must judge the key whose possession was proved, whatever a certificate's bytes.
+    #[test]
+    fn a_certificate_that_the_rules_accept_has_the_same_key_here() {
+        let key = KeyPair::generate().unwrap();
+        let params = CertificateParams::new(vec!["device.example".into()]).unwrap();
+        let whole = params.self_signed(&key).unwrap().der().to_vec();
+        let spki = Certificate::from_der(&whole).unwrap().spki_der().to_vec();
+        let spki_at = whole.windows(spki.len()).position(|part| part == spki).unwrap();
+        let mut accepted = 0;
+        for (at, bit) in (0..whole.len()).flat_map(|at| (0..8).map(move |bit| (at, bit))) {
+            let mut altered = whole.clone();
+            altered[at] ^= 1 << bit;
+            let Ok(read) = Certificate::from_der(&altered) else { continue };
+            let altered = CertificateDer::from(altered);
+            match public_key(&altered) {
+                Ok(proved) => {
+                    accepted += 1;
+                    assert_eq!(proved.as_ref(), read.spki_der(), "bit {bit} of byte {at}");
+                }
+                // A broken key can't prove anything; anything else broken is for the rules.
+                Err(_) => assert!((spki_at..spki_at + spki.len()).contains(&at), "{bit} of {at}"),
+            }
+        }
+        assert!(accepted > whole.len(), "most alterations leave a certificate: {accepted}");
+    }
+
+    #[test]
+    fn bytes_behind_a_certificate_make_it_unreadable() {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::default().self_signed(&key).unwrap();
+        assert!(public_key(certificate.der()).is_ok());
+        let longer = CertificateDer::from([certificate.der().as_ref(), &[0]].concat());
+        assert_eq!(public_key(&longer).unwrap_err(), bad_encoding());
+    }
+}
