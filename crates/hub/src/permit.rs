@@ -3,7 +3,7 @@
 use attestation::access::{self, Policy};
 use attestation::sas::SasToken;
 use attestation::x509::Certificate;
-use model::{DeviceId, HostName, PolicyName, Timestamp};
+use model::{DeviceId, HostName, PolicyName, Timestamp, limits};
 
 use crate::identity::{Authentication, Device, DeviceStatus, Thumbprint};
 use crate::instance::{Right, grants};
@@ -95,11 +95,11 @@ pub fn permit(
         Evidence::None => return Err(Denied::NoEvidence),
         Evidence::Sas(token) if token.key_name().is_some() => {
             let policy = by_policy(authority, device_id, token, now)?;
-            (Credential::Policy(policy), token.expires())
+            (Credential::Policy(policy), token_end(token))
         }
         Evidence::Sas(token) => {
             by_device_key(authority, device, token, now)?;
-            (Credential::DeviceKey, token.expires())
+            (Credential::DeviceKey, token_end(token))
         }
         Evidence::X509(leaf) => {
             by_certificate(device, leaf, now)?;
@@ -164,4 +164,9 @@ fn by_certificate(device: &Device, leaf: &Certificate, now: Timestamp) -> Result
 
 fn device_resource(host: &HostName, device_id: &DeviceId) -> String {
     format!("{host}/devices/{device_id}")
+}
+
+/// When a token is no longer taken: its expiry, and the skew that clocks are granted.
+fn token_end(token: &SasToken) -> Timestamp {
+    token.expires().plus(limits::SAS_CLOCK_SKEW)
 }

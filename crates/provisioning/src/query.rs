@@ -71,7 +71,7 @@ pub fn check(text: &str, asked: Collection) -> Result<(), QueryError> {
     while let Some(word) = words.next() {
         let is = |keyword: &str| word.eq_ignore_ascii_case(keyword);
         if is("from") {
-            let named = words.peek().copied().unwrap_or(asked.name());
+            let named = words.peek().copied().unwrap_or_else(|| asked.name());
             if !named.eq_ignore_ascii_case(asked.name()) {
                 return Err(QueryError::OtherCollection { asked, named: named.to_owned() });
             }

@@ -1,0 +1,202 @@
+//! Muster's own administration (settled D-30), for the CLI and later the portal.
+
+use std::sync::Arc;
+
+use attestation::access::{self, Policy};
+use attestation::x509::Certificate;
+use dialect::json::utf8_json;
+use dialect::rest::admin::{self, CertificateRoute, DpsRoute, HubRoute, Route};
+use dialect::rest::error::{self, ApiFault, Missing, WireError};
+use model::{HostName, IfMatch, ServiceName};
+use service::{ApiError, Call, CertificateRequest, DpsRequest, HubRequest, LinkRequest};
+
+use super::{Asked, Reply};
+use crate::{Gateway, faults};
+
+/// What a policy of the administration grants.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdminRight {
+    /// Everything.
+    All,
+}
+
+/// Answers an administrator.
+pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply, WireError> {
+    let fault = |fault: ApiFault| faults::dps(&fault);
+    let call = authorize(gateway, &asked)?;
+    let route = admin::route(&asked.method, &asked.path).map_err(fault)?;
+    asked.api_version().map_err(fault)?;
+    match route {
+        Route::Dps(route) => dps(gateway, &call, route, &asked).await,
+        Route::Certificates(dps, route) => certificates(gateway, &call, &dps, route, &asked).await,
+        Route::Hubs(route) => hubs(gateway, &call, route, &asked).await,
+        Route::Explanations(id) => {
+            let found = gateway.service.explain(&id).await;
+            let found = found.map_err(|error| faults::dps_api(&error, Missing::Registration))?;
+            let told = found.iter().map(|attempt| admin::ExplanationJson {
+                tracking_id: &attempt.tracking_id,
+                dps: attempt.dps.as_str(),
+                protocol: &attempt.protocol,
+                explanation: &attempt.explanation,
+            });
+            Ok(list(told.collect::<Vec<_>>()))
+        }
+    }
+}
+
+async fn dps(
+    gateway: &Gateway,
+    call: &Call,
+    route: DpsRoute,
+    asked: &Asked,
+) -> Result<Reply, WireError> {
+    let own = &gateway.service;
+    let failed = |error: ApiError| faults::dps_api(&error, Missing::ProvisioningService);
+    match route {
+        DpsRoute::List => {
+            let all = own.all_dps().await.map_err(failed)?;
+            Ok(list(all.iter().map(|row| admin::dps_json(&row.value)).collect::<Vec<_>>()))
+        }
+        DpsRoute::Get(name) => {
+            let row = own.dps(&name).await.map_err(failed)?;
+            Ok(one(&admin::dps_json(&row.value)))
+        }
+        DpsRoute::Put(name) => {
+            let body = admin::dps_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
+            let request = DpsRequest {
+                host: body.host,
+                id_scope: body.id_scope,
+                allocation_policy: body.allocation_policy,
+                quota: None,
+            };
+            let made = own.put_dps(call, &name, request).await.map_err(failed)?;
+            Ok(one(&admin::dps_json(&made)))
+        }
+        DpsRoute::Delete(name) => {
+            own.delete_dps(call, &name).await.map_err(failed).map(|()| Reply::empty(204))
+        }
+        DpsRoute::Keys(name) => {
+            let row = own.dps(&name).await.map_err(failed)?;
+            Ok(list(row.value.policies.iter().map(admin::key_json).collect::<Vec<_>>()))
+        }
+        DpsRoute::Links(name) => {
+            let row = own.dps(&name).await.map_err(failed)?;
+            Ok(list(row.value.linked_hubs.iter().map(admin::link_json).collect::<Vec<_>>()))
+        }
+        DpsRoute::PutLink(name, hub) => {
+            let hub = hub_named(gateway, &hub)?;
+            let body = admin::link_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
+            let request = LinkRequest {
+                allocation_weight: body.allocation_weight.unwrap_or(1),
+                apply_allocation_policy: body.apply_allocation_policy.unwrap_or(true),
+            };
+            let changed = own.put_link(call, &name, &hub, &request).await.map_err(failed)?;
+            Ok(one(&admin::dps_json(&changed)))
+        }
+        DpsRoute::DeleteLink(name, hub) => {
+            let hub = hub_named(gateway, &hub)?;
+            let gone = |error: ApiError| faults::dps_api(&error, Missing::Hub);
+            own.delete_link(call, &name, &hub).await.map_err(gone).map(|_| Reply::empty(204))
+        }
+    }
+}
+
+async fn certificates(
+    gateway: &Gateway,
+    call: &Call,
+    dps: &ServiceName,
+    route: CertificateRoute,
+    asked: &Asked,
+) -> Result<Reply, WireError> {
+    let own = &gateway.service;
+    let failed = |error: ApiError| faults::dps_api(&error, Missing::CaCertificate);
+    let if_match = IfMatch::parse(asked.header("if-match"));
+    match route {
+        CertificateRoute::List => {
+            let all = own.certificates(dps).await.map_err(failed)?;
+            Ok(list(all.iter().map(admin::certificate_json).collect::<Vec<_>>()))
+        }
+        CertificateRoute::Get(name) => {
+            let found = own.certificate(dps, &name).await.map_err(failed)?;
+            Ok(one(&admin::certificate_json(&found)))
+        }
+        CertificateRoute::Put(name) => {
+            let body = admin::certificate_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
+            let certificate = Certificate::from_upload(body.certificate.as_bytes())
+                .map_err(|because| {
+                    let because = format!("properties.certificate: {because}");
+                    faults::dps(&ApiFault::Invalid(because))
+                })?;
+            let request = CertificateRequest { certificate, verified: body.is_verified };
+            let put = own.put_certificate(call, dps, &name, &request, &if_match).await;
+            Ok(one(&admin::certificate_json(&put.map_err(failed)?)))
+        }
+        CertificateRoute::Delete(name) => {
+            let deleted = own.delete_certificate(call, dps, &name, &if_match).await;
+            deleted.map_err(failed).map(|()| Reply::empty(204))
+        }
+    }
+}
+
+async fn hubs(
+    gateway: &Gateway,
+    call: &Call,
+    route: HubRoute,
+    asked: &Asked,
+) -> Result<Reply, WireError> {
+    let own = &gateway.service;
+    let failed = |error: ApiError| faults::dps_api(&error, Missing::Hub);
+    match route {
+        HubRoute::List => {
+            let all = own.all_hubs().await.map_err(failed)?;
+            Ok(list(all.iter().map(|row| admin::hub_json(&row.value)).collect::<Vec<_>>()))
+        }
+        HubRoute::Get(name) => {
+            let row = own.hub(&name).await.map_err(failed)?;
+            Ok(one(&admin::hub_json(&row.value)))
+        }
+        HubRoute::Put(name) => {
+            let body = admin::hub_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
+            let made = own.put_hub(call, &name, HubRequest { host: body.host }).await;
+            Ok(one(&admin::hub_json(&made.map_err(failed)?)))
+        }
+        HubRoute::Delete(name) => {
+            own.delete_hub(call, &name).await.map_err(failed).map(|()| Reply::empty(204))
+        }
+        HubRoute::Keys(name) => {
+            let row = own.hub(&name).await.map_err(failed)?;
+            Ok(list(row.value.policies.iter().map(admin::key_json).collect::<Vec<_>>()))
+        }
+    }
+}
+
+/// A hub by its name or its host.
+fn hub_named(gateway: &Gateway, text: &str) -> Result<HostName, WireError> {
+    let directory = gateway.service.directory();
+    let by_name = ServiceName::parse(text).ok();
+    let by_host = HostName::parse(text).ok();
+    directory
+        .hubs
+        .iter()
+        .find(|hub| Some(&hub.name) == by_name.as_ref() || Some(&hub.host) == by_host.as_ref())
+        .map(|hub| hub.host.clone())
+        .ok_or_else(|| faults::dps(&ApiFault::NotFound(Missing::Hub)))
+}
+
+fn authorize(gateway: &Gateway, asked: &Asked) -> Result<Call, WireError> {
+    let token = asked.token().ok_or_else(|| faults::dps(&ApiFault::Unauthorized))?;
+    let policies: &[Policy<AdminRight>] = &gateway.admin_policies;
+    let granted = |rights: &[AdminRight]| rights.contains(&AdminRight::All);
+    let policy =
+        access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
+            .map_err(error::dps)?;
+    Ok(Call { actor: policy.name.to_string(), ..asked.call.clone() })
+}
+
+fn one(json: &impl serde::Serialize) -> Reply {
+    Reply::json(200, utf8_json(json))
+}
+
+fn list<T: serde::Serialize>(value: Vec<T>) -> Reply {
+    one(&admin::ListJson { value })
+}

@@ -1,0 +1,89 @@
+//! The device API of the provisioning service.
+
+use std::sync::Arc;
+
+use attestation::x509::Certificate;
+use dialect::rest::device::{self, Address, Answer, Route, Shown};
+use dialect::rest::error::{ApiFault, Missing, WireError};
+use model::ServiceName;
+use provisioning::view::{Evidence, RegistrationRequest};
+use service::{Call, Polled};
+
+use super::{Asked, Reply};
+use crate::{Gateway, faults};
+
+/// Answers a device; at its own host (`at`) a service answers for its own id scope alone.
+pub(super) async fn answer(
+    gateway: &Arc<Gateway>,
+    at: Option<&ServiceName>,
+    asked: Asked,
+) -> Result<Reply, WireError> {
+    let fault = |fault: ApiFault| faults::dps(&fault);
+    let route = device::route(&asked.method, &asked.path).map_err(fault)?;
+    let (Route::Register(address) | Route::Poll(address, _) | Route::Lookup(address)) = &route;
+    let dps = service_of(gateway, at, address).map_err(fault)?;
+    let version = asked.api_version().map_err(fault)?;
+    let evidence = evidence(&asked);
+    let id = &address.registration_id;
+    let answer = match &route {
+        Route::Register(_) => {
+            let body = device::register_body(id, asked.json_body().map_err(fault)?);
+            let request = RegistrationRequest {
+                registration_id: id.clone(),
+                api_version: version.as_str().to_owned(),
+                payload: body.map_err(fault)?.payload,
+            };
+            let call = Call { actor: format!("device {id}"), ..asked.call.clone() };
+            let accepted = gateway.service.register(&call, &dps, &request, &evidence).await;
+            device::accepted(&accepted.map_err(|error| faults::register(&error))?.operation_id)
+        }
+        Route::Poll(_, operation) => {
+            let polled = gateway.service.poll(&dps, id, operation, &evidence).await;
+            let (record, shown) = told(polled.map_err(|error| faults::poll(&error))?);
+            device::polled(&record, operation, id, shown)
+        }
+        Route::Lookup(_) => {
+            device::register_body(id, asked.json_body().map_err(fault)?).map_err(fault)?;
+            let current = gateway.service.current(&dps, id, &evidence).await;
+            let (record, shown) = told(current.map_err(|error| faults::poll(&error))?);
+            device::looked_up(&record, id, shown)
+        }
+    };
+    let address = format!("https://{}{}", asked.host, asked.path);
+    let headers = answer.headers(&address);
+    let Answer { status, body, .. } = answer;
+    Ok(Reply::json(status, body).with(headers))
+}
+
+fn told(polled: Polled) -> (Box<provisioning::registration::Registration>, Shown) {
+    match polled {
+        Polled::Record(record) => (record, Shown::AsStored),
+        Polled::Disabled(record) => (record, Shown::AsDisabled),
+    }
+}
+
+/// The service of an id scope; at another service's host there is none (D-22).
+fn service_of(
+    gateway: &Gateway,
+    at: Option<&ServiceName>,
+    address: &Address,
+) -> Result<ServiceName, ApiFault> {
+    let directory = gateway.service.directory();
+    directory
+        .by_scope(&address.id_scope)
+        .filter(|named| at.is_none_or(|at| at == *named))
+        .cloned()
+        .ok_or(ApiFault::NotFound(Missing::ProvisioningService))
+}
+
+/// A token before a certificate, as it is the more deliberate.
+fn evidence(asked: &Asked) -> Evidence {
+    if let Some(token) = asked.token() {
+        return Evidence::Sas(token);
+    }
+    let mut presented = asked.peer.chain.iter().map(|der| Certificate::from_der(der));
+    match presented.next() {
+        Some(Ok(leaf)) => Evidence::X509(std::iter::once(leaf).chain(presented.flatten()).collect()),
+        Some(Err(_)) | None => Evidence::None,
+    }
+}

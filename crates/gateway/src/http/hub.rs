@@ -1,0 +1,162 @@
+//! A hub's registry API.
+
+use std::sync::Arc;
+
+use ::hub::instance::{Right, grants};
+use attestation::access;
+use dialect::json::utf8_json;
+use dialect::rest::error::{self, ApiFault, Missing, WireError};
+use dialect::rest::hub::{self, ConnectionState, Presence, Route, Telling};
+use dialect::rest::service::{media_type, query};
+use model::{DeviceId, HostName};
+use service::{ApiError, Call};
+
+use super::{Asked, Reply};
+use crate::{Gateway, faults};
+
+/// Whether a path is a hub's, and not a provisioning service's.
+pub(super) fn is_hub_path(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    ["devices", "twins"].iter().any(|word| first.eq_ignore_ascii_case(word))
+}
+
+/// The rights of which one is needed (§2.2).
+const fn needs(route: &Route) -> &'static [Right] {
+    match route {
+        Route::ListDevices | Route::GetDevice(_) => &[Right::RegistryRead],
+        Route::PutDevice(_) | Route::DeleteDevice(_) => &[Right::RegistryWrite],
+        Route::GetTwin(_) => &[Right::ServiceConnect],
+        Route::QueryDevices => &[Right::ServiceConnect, Right::RegistryRead],
+    }
+}
+
+/// Answers an operator; an error has the form of a hub's.
+pub(super) async fn answer(gateway: &Arc<Gateway>, host: &HostName, asked: Asked) -> Reply {
+    let call = asked.call.clone();
+    match registry(gateway, host, asked).await {
+        Ok(reply) => reply,
+        Err(error) => {
+            crate::log_refusal(&call, &error);
+            let body = error.hub_json(&call.tracking_id, gateway.service.now());
+            Reply::json(error.status, body).with(error.hub_headers(&call.tracking_id))
+        }
+    }
+}
+
+async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Reply, WireError> {
+    let fault = |fault: ApiFault| faults::hub(&fault);
+    let route = hub::route(&asked.method, &asked.path).map_err(fault)?;
+    let call = authorize(gateway, host, &asked, needs(&route))?;
+    asked.api_version().map_err(fault)?;
+    media_type(asked.header("content-type"), &asked.body).map_err(fault)?;
+    let if_match = hub::if_match(asked.header("if-match"));
+    let own = &gateway.service;
+    match route {
+        Route::ListDevices => {
+            let top = hub::top(Some(&asked.query)).map_err(fault)?;
+            let page = own.devices(host, None, top).await.map_err(failed_for("*"))?;
+            let rows: Vec<_> = page
+                .rows
+                .iter()
+                .map(|row| {
+                    let presence = presence(gateway, host, &row.value.device_id);
+                    hub::json(&row.value, presence, Telling::Known)
+                })
+                .collect();
+            Ok(Reply::json(200, utf8_json(&rows)))
+        }
+        Route::QueryDevices => query_devices(gateway, host, &asked).await,
+        Route::GetDevice(id) => {
+            let view = own.device(host, &id).await.map_err(failed_for(id.as_str()))?;
+            let device = &view.device.value;
+            let json = hub::json(device, presence(gateway, host, &id), Telling::Known);
+            Ok(Reply::json(200, utf8_json(&json)).with(vec![hub::etag_header(device.version)]))
+        }
+        Route::PutDevice(id) => {
+            let draft = hub::draft(&id, &asked.body).map_err(fault)?;
+            let put = own.put_device(&call, host, &draft, &if_match).await;
+            let device = put.map_err(failed_for(id.as_str()))?;
+            let telling = match if_match {
+                model::IfMatch::Absent => Telling::Created,
+                model::IfMatch::Any | model::IfMatch::Etag(_) => Telling::Known,
+            };
+            let json = hub::json(&device, presence(gateway, host, &id), telling);
+            Ok(Reply::json(200, utf8_json(&json)).with(vec![hub::etag_header(device.version)]))
+        }
+        Route::DeleteDevice(id) => {
+            let deleted = own.delete_device(&call, host, &id, &if_match).await;
+            deleted.map_err(failed_for(id.as_str())).map(|()| Reply::empty(204))
+        }
+        Route::GetTwin(id) => {
+            let view = own.device(host, &id).await.map_err(failed_for(id.as_str()))?;
+            let presence = presence(gateway, host, &id);
+            let json = hub::twin(&view.device.value, &view.twin.value, presence);
+            Ok(Reply::json(200, utf8_json(&json)))
+        }
+    }
+}
+
+/// All twins, page by page: the query by which az lists identities.
+async fn query_devices(
+    gateway: &Gateway,
+    host: &HostName,
+    asked: &Asked,
+) -> Result<Reply, WireError> {
+    let fault = |fault: ApiFault| faults::hub(&fault);
+    let text = query::text(&asked.body).map_err(fault)?;
+    hub::lists_all(&text).map_err(fault)?;
+    let page =
+        query::page(asked.header("x-ms-max-item-count"), asked.header("x-ms-continuation"));
+    let query::PageRequest { limit, after } = page.map_err(fault)?;
+    let own = &gateway.service;
+    let page = own.devices(host, after.as_deref(), limit).await.map_err(failed_for("*"))?;
+    let mut views = Vec::with_capacity(page.rows.len());
+    for row in &page.rows {
+        // One that was deleted since the page was read is left out.
+        match own.device(host, &row.value.device_id).await {
+            Ok(view) => views.push(view),
+            Err(ApiError::NotFound) => {}
+            Err(error) => return Err(failed_for("*")(error)),
+        }
+    }
+    let rows: Vec<_> = views
+        .iter()
+        .map(|view| {
+            let presence = presence(gateway, host, &view.device.value.device_id);
+            hub::twin(&view.device.value, &view.twin.value, presence)
+        })
+        .collect();
+    let reply = Reply::json(200, utf8_json(&rows));
+    Ok(reply.with(hub::query_headers(limit, page.next.as_deref())))
+}
+
+fn failed_for(id: &str) -> impl Fn(ApiError) -> WireError {
+    let missing = Missing::Device { id: id.to_owned() };
+    move |error| faults::hub_api(&error, missing.clone())
+}
+
+fn presence(gateway: &Gateway, host: &HostName, id: &DeviceId) -> Presence {
+    let key = (host.clone(), id.clone());
+    let state = match gateway.service.sessions().is_connected(&key) {
+        true => ConnectionState::Connected,
+        false => ConnectionState::Disconnected,
+    };
+    Presence { state, ..Presence::default() }
+}
+
+/// Judges the caller's token against the hub's policies.
+fn authorize(
+    gateway: &Gateway,
+    host: &HostName,
+    asked: &Asked,
+    needed: &[Right],
+) -> Result<Call, WireError> {
+    let directory = gateway.service.directory();
+    let policies = directory.hub(host).map(|hub| hub.policies.as_slice()).unwrap_or_default();
+    let token = asked.token().ok_or_else(|| faults::hub(&ApiFault::Unauthorized))?;
+    let granted = |rights: &[Right]| needed.iter().any(|needed| grants(rights, *needed));
+    let policy =
+        access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
+            .map_err(error::hub)?;
+    Ok(Call { actor: policy.name.to_string(), ..asked.call.clone() })
+}

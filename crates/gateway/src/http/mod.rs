@@ -1,0 +1,302 @@
+//! The HTTP driver: reads a request, finds the service that its host stands for, writes the reply.
+
+mod admin;
+mod bulk;
+mod device;
+mod hub;
+mod operator;
+
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use attestation::sas::SasToken;
+use dialect::api_version::ApiVersion;
+use dialect::rest::JSON;
+use dialect::rest::error::{ApiFault, Missing, WireError};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper::upgrade::OnUpgrade;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use model::{HostName, limits};
+use service::{Call, Endpoint};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_util::sync::CancellationToken;
+
+use crate::mqtt_driver::{self, Transport};
+use crate::peer::Peer;
+use crate::websocket::{Handshake, WebSocket, asks_for_websocket};
+use crate::{Gateway, faults};
+
+pub use admin::AdminRight;
+
+/// How long a client may take over its request head.
+const HEAD_TIMEOUT: Duration = limits::SIGN_IN_TIMEOUT;
+/// How long a client may take over its request body.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// Serves the requests of one connection, and the WebSocket that it may become, to its end.
+pub async fn serve<S>(
+    gateway: Arc<Gateway>,
+    stream: S,
+    peer: Arc<Peer>,
+    shutdown: CancellationToken,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let upgrade = Mutex::new(None);
+    serve_requests(&gateway, stream, &peer, &shutdown, &upgrade).await;
+    let upgrade = match upgrade.into_inner() {
+        Ok(upgrade) => upgrade,
+        Err(poisoned) => poisoned.into_inner(),
+    };
+    if let Some(upgrade) = upgrade {
+        serve_websocket(gateway, upgrade, peer, shutdown).await;
+    }
+}
+
+async fn serve_requests<S>(
+    gateway: &Arc<Gateway>,
+    stream: S,
+    peer: &Arc<Peer>,
+    shutdown: &CancellationToken,
+    upgrade: &Mutex<Option<OnUpgrade>>,
+) where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let respond = |request: Request<Incoming>| async move {
+        Ok::<_, Infallible>(answer(gateway, peer, request, upgrade).await)
+    };
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(limits::HTTP_HEAD_BYTES_MAX)
+        .serve_connection(TokioIo::new(stream), service_fn(respond))
+        .with_upgrades();
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(peer.address = %peer.address, %error, "HTTP connection ended");
+    }
+}
+
+async fn serve_websocket(
+    gateway: Arc<Gateway>,
+    upgrade: OnUpgrade,
+    peer: Arc<Peer>,
+    shutdown: CancellationToken,
+) {
+    match upgrade.await {
+        Ok(upgraded) => {
+            let stream = WebSocket::over(TokioIo::new(upgraded)).await;
+            mqtt_driver::serve(gateway, stream, peer, Transport::WebSocket, shutdown).await;
+        }
+        Err(error) => {
+            tracing::debug!(peer.address = %peer.address, %error, "no WebSocket came of it");
+        }
+    }
+}
+
+/// A request, read whole.
+pub(crate) struct Asked {
+    pub(crate) method: String,
+    pub(crate) path: String,
+    pub(crate) query: String,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+    pub(crate) host: HostName,
+    pub(crate) peer: Arc<Peer>,
+    pub(crate) call: Call,
+}
+
+/// What is answered, before it is bytes.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) headers: Vec<(&'static str, String)>,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Reply {
+    pub(crate) fn json(status: u16, body: Vec<u8>) -> Self {
+        Self { status, headers: Vec::new(), body }
+    }
+
+    pub(crate) fn empty(status: u16) -> Self {
+        Self { status, headers: Vec::new(), body: Vec::new() }
+    }
+
+    pub(crate) fn with(mut self, headers: Vec<(&'static str, String)>) -> Self {
+        self.headers.extend(headers);
+        self
+    }
+}
+
+impl Asked {
+    /// A header's value, if it is text.
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// The protocol version that the caller speaks.
+    pub(crate) fn api_version(&self) -> Result<ApiVersion, ApiFault> {
+        ApiVersion::of_query(Some(&self.query))
+    }
+
+    /// The token of the `Authorization` header.
+    pub(crate) fn token(&self) -> Option<SasToken> {
+        SasToken::parse(self.header(header::AUTHORIZATION.as_str())?).ok()
+    }
+
+    /// The host and path that a token must cover.
+    pub(crate) fn resource(&self) -> String {
+        format!("{}{}", self.host, self.path)
+    }
+
+    /// The body, which must be JSON by its media type; an empty one is none.
+    pub(crate) fn json_body(&self) -> Result<&[u8], ApiFault> {
+        let kind = self.header(header::CONTENT_TYPE.as_str());
+        let is_json = kind.is_none_or(|kind| kind.to_ascii_lowercase().contains("json"));
+        match self.body.is_empty() || is_json {
+            true => Ok(&self.body),
+            false => Err(ApiFault::UnsupportedMediaType),
+        }
+    }
+}
+
+async fn answer(
+    gateway: &Arc<Gateway>,
+    peer: &Arc<Peer>,
+    mut request: Request<Incoming>,
+    upgrade: &Mutex<Option<OnUpgrade>>,
+) -> Response<Full<Bytes>> {
+    if asks_for_websocket(request.headers()) {
+        return match Handshake::of(&request) {
+            Ok(handshake) => {
+                let pending = hyper::upgrade::on(&mut request);
+                match upgrade.lock() {
+                    Ok(mut upgrade) => *upgrade = Some(pending),
+                    Err(poisoned) => *poisoned.into_inner() = Some(pending),
+                }
+                handshake.response()
+            }
+            Err(refusal) => refusal.response(),
+        };
+    }
+    let call = Call {
+        actor: "unknown".to_owned(),
+        tracking_id: gateway.service.tracking_id(),
+        protocol: "https",
+    };
+    let reply = respond(gateway, peer, request, &call).await;
+    response(reply.unwrap_or_else(|error| refused(gateway, &call, &error)), &call)
+}
+
+async fn respond(
+    gateway: &Arc<Gateway>,
+    peer: &Arc<Peer>,
+    request: Request<Incoming>,
+    call: &Call,
+) -> Result<Reply, WireError> {
+    let host = host_of(&request).ok_or_else(no_host)?;
+    let endpoint = endpoint(gateway, peer, &host)?;
+    let limit = match &endpoint {
+        Endpoint::Dps(_) | Endpoint::Alias(_) => limits::DPS_MESSAGE_BYTES_MAX,
+        Endpoint::Hub(_) | Endpoint::Admin => limits::SERVICE_BODY_BYTES_MAX,
+    };
+    let (head, body) = request.into_parts();
+    let body = read(body, limit).await.map_err(|fault| faults::dps(&fault))?;
+    let asked = Asked {
+        method: head.method.as_str().to_owned(),
+        path: head.uri.path().to_owned(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        body,
+        host,
+        peer: Arc::clone(peer),
+        call: call.clone(),
+    };
+    match endpoint {
+        Endpoint::Dps(name) if operator::is_service_path(&asked.path) => {
+            operator::answer(gateway, &name, asked).await
+        }
+        Endpoint::Dps(name) => device::answer(gateway, Some(&name), asked).await,
+        Endpoint::Hub(host) | Endpoint::Alias(Some(host)) if hub::is_hub_path(&asked.path) => {
+            Ok(hub::answer(gateway, &host, asked).await)
+        }
+        Endpoint::Hub(_) => Err(faults::hub(&ApiFault::NotFound(Missing::Path))),
+        Endpoint::Alias(_) => device::answer(gateway, None, asked).await,
+        Endpoint::Admin => admin::answer(gateway, asked).await,
+    }
+}
+
+/// What the request is for; SNI and `Host` must agree (D-22).
+fn endpoint(gateway: &Gateway, peer: &Peer, host: &HostName) -> Result<Endpoint, WireError> {
+    let missing = || faults::dps(&ApiFault::NotFound(Missing::Path));
+    let by_host = gateway.endpoint_of(Some(host.as_str())).ok_or_else(missing)?;
+    match gateway.endpoint_of(peer.server_name.as_deref()) {
+        Some(by_name) if by_name != by_host => Err(missing()),
+        Some(_) | None => Ok(by_host),
+    }
+}
+
+fn host_of(request: &Request<Incoming>) -> Option<HostName> {
+    let text = match request.uri().host() {
+        Some(host) => host,
+        None => request.headers().get(header::HOST)?.to_str().ok()?,
+    };
+    HostName::parse_authority(text).ok()
+}
+
+fn no_host() -> WireError {
+    faults::dps(&ApiFault::Header { name: "Host" })
+}
+
+async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, ApiFault> {
+    let read = Limited::new(body, bytes_max).collect();
+    match tokio::time::timeout(BODY_TIMEOUT, read).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            Err(ApiFault::BodyTooLarge { bytes_max })
+        }
+        Ok(Err(error)) => Err(ApiFault::Malformed { because: error.to_string() }),
+        Err(_) => Err(ApiFault::Malformed { because: "it did not come in time".to_owned() }),
+    }
+}
+
+/// An error in the form of the provisioning service; hubs write their own.
+fn refused(gateway: &Gateway, call: &Call, error: &WireError) -> Reply {
+    crate::log_refusal(call, error);
+    Reply::json(error.status, error.json(&call.tracking_id, gateway.service.now()))
+        .with(error.headers(&call.tracking_id))
+}
+
+fn response(reply: Reply, call: &Call) -> Response<Full<Bytes>> {
+    let has_body = !reply.body.is_empty();
+    let mut response = Response::new(Full::new(Bytes::from(reply.body)));
+    if let Ok(status) = hyper::StatusCode::from_u16(reply.status) {
+        *response.status_mut() = status;
+    }
+    let headers = response.headers_mut();
+    if has_body {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(JSON));
+    }
+    let own = [("x-ms-request-id", call.tracking_id.clone())];
+    for (name, value) in own.into_iter().chain(reply.headers) {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_str(&value)) {
+            headers.insert(name, value);
+        }
+    }
+    response
+}

@@ -1,0 +1,142 @@
+//! A CONNECT: whom the client speaks for, and whether its claim agrees with SNI (D-22).
+
+use attestation::sas::SasToken;
+use attestation::x509::Certificate;
+use dialect::mqtt::{Addressee, Credential, Refusal, SignIn, addressee};
+use model::{HostName, IdScope};
+use mqtt::{ConnectRefusal, ConnectRequest, SessionPresent};
+use service::Endpoint;
+
+use super::{Client, Driver, dps, hub};
+
+/// What a client shows: a token before a certificate, as it is the more deliberate.
+pub(super) enum Shown {
+    /// Neither.
+    Nothing,
+    /// Something that is neither a token nor a certificate that can be read.
+    Unreadable,
+    /// A token.
+    Token(SasToken),
+    /// A chain, leaf first.
+    Chain(Vec<Certificate>),
+}
+
+impl Shown {
+    fn of(request: &ConnectRequest, peer: &crate::peer::Peer) -> Self {
+        match &request.password {
+            Some(password) if !password.0.is_empty() => {
+                let token = std::str::from_utf8(&password.0).ok().and_then(|text| {
+                    SasToken::parse(text).ok()
+                });
+                token.map_or(Self::Unreadable, Self::Token)
+            }
+            Some(_) | None if peer.chain.is_empty() => Self::Nothing,
+            Some(_) | None => Self::of_chain(peer),
+        }
+    }
+
+    /// The presented chain; what can not be read past the leaf is left out, as any extra is.
+    pub(super) fn of_chain(peer: &crate::peer::Peer) -> Self {
+        let mut certificates = peer.chain.iter().map(|der| Certificate::from_der(der));
+        match certificates.next() {
+            None => Self::Nothing,
+            Some(Err(_)) => Self::Unreadable,
+            Some(Ok(leaf)) => {
+                Self::Chain(std::iter::once(leaf).chain(certificates.flatten()).collect())
+            }
+        }
+    }
+
+    const fn credential(&self) -> Credential {
+        match self {
+            Self::Nothing => Credential::Missing,
+            Self::Unreadable | Self::Token(_) | Self::Chain(_) => Credential::Shown,
+        }
+    }
+}
+
+impl Driver {
+    /// Decides about a CONNECT and answers it.
+    pub(super) async fn sign_in(&mut self, request: ConnectRequest) {
+        let answered = match self.client_of(&request).await {
+            Ok(client) => {
+                self.client = client;
+                let now = self.epoch.elapsed();
+                // No state is ever kept: C# aborts on a session that is present.
+                self.connection.accept(now, SessionPresent::No)
+            }
+            Err(refusal) => {
+                tracing::debug!(peer.address = %self.peer.address, ?refusal, "CONNECT refused");
+                self.connection.refuse(connect_refusal(refusal))
+            }
+        };
+        if let Err(error) = answered {
+            tracing::warn!(%error, "a CONNECT was answered twice");
+        }
+    }
+
+    async fn client_of(&mut self, request: &ConnectRequest) -> Result<Client, Refusal> {
+        let shown = Shown::of(request, &self.peer);
+        let sign_in = SignIn {
+            client_id: &request.client_id,
+            username: request.username.as_deref(),
+            credential: shown.credential(),
+        };
+        let username = request.username.as_deref().ok_or(Refusal::Username)?;
+        match addressee(username).ok_or(Refusal::Username)? {
+            Addressee::ProvisioningService { id_scope } => {
+                let claim = dialect::mqtt::dps::claim(sign_in)?;
+                let service = self.dps_of(&id_scope)?;
+                Ok(Client::Dps(dps::Device::new(service, claim, shown, self.transport)))
+            }
+            Addressee::Hub { host } => {
+                let claim = dialect::mqtt::hub::claim(sign_in)?;
+                let host = self.hub_of(&host)?;
+                hub::Device::connect(&self.gateway, host, claim, shown).await.map(Client::Hub)
+            }
+        }
+    }
+
+    /// The provisioning service of an id scope; at its own host, no other one's.
+    fn dps_of(&self, id_scope: &str) -> Result<model::ServiceName, Refusal> {
+        let directory = self.gateway.service.directory();
+        let scope = IdScope::parse(id_scope).map_err(|_| Refusal::Username)?;
+        let claimed = directory.by_scope(&scope).ok_or(Refusal::Unavailable)?;
+        match self.gateway.endpoint_of(self.peer.server_name.as_deref()) {
+            None | Some(Endpoint::Alias(_)) => Ok(claimed.clone()),
+            Some(Endpoint::Dps(name)) if name == *claimed => Ok(name),
+            Some(Endpoint::Dps(_) | Endpoint::Hub(_) | Endpoint::Admin) => {
+                Err(Refusal::Unavailable)
+            }
+        }
+    }
+
+    /// The hub that the user name names; at its own host, no other one's.
+    fn hub_of(&self, host: &str) -> Result<HostName, Refusal> {
+        let claimed = HostName::parse_authority(host).map_err(|_| Refusal::Username)?;
+        let directory = self.gateway.service.directory();
+        let hub = match directory.endpoint(&claimed) {
+            Some(Endpoint::Hub(host) | Endpoint::Alias(Some(host))) => host.clone(),
+            Some(Endpoint::Dps(_) | Endpoint::Admin | Endpoint::Alias(None)) | None => {
+                return Err(Refusal::NotAuthorized);
+            }
+        };
+        match self.gateway.endpoint_of(self.peer.server_name.as_deref()) {
+            None => Ok(hub),
+            Some(Endpoint::Hub(named) | Endpoint::Alias(Some(named))) if named == hub => Ok(hub),
+            Some(
+                Endpoint::Hub(_) | Endpoint::Alias(_) | Endpoint::Dps(_) | Endpoint::Admin,
+            ) => Err(Refusal::NotAuthorized),
+        }
+    }
+}
+
+const fn connect_refusal(refusal: Refusal) -> ConnectRefusal {
+    match refusal {
+        Refusal::ProtocolLevel => ConnectRefusal::ProtocolVersion,
+        Refusal::ClientId => ConnectRefusal::IdentifierRejected,
+        Refusal::Unavailable => ConnectRefusal::ServerUnavailable,
+        Refusal::Username => ConnectRefusal::BadUsernameOrPassword,
+        Refusal::NotAuthorized => ConnectRefusal::NotAuthorized,
+    }
+}

@@ -1,0 +1,97 @@
+//! `muster`: the server and the operator's commands in one binary.
+
+mod admin;
+mod banner;
+mod bootstrap;
+mod config;
+mod environment;
+mod files;
+mod listen;
+mod pki;
+mod serve;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use config::{Config, Flags};
+
+/// A self-hosted Device Provisioning Service and IoT Hub, on the wire of the real ones.
+#[derive(Parser)]
+#[command(name = "muster", version, propagate_version = true)]
+struct Muster {
+    #[command(flatten)]
+    global: cli::GlobalArgs,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Start the server; without any configuration it makes what it needs.
+    Serve(Flags),
+    /// Look at the configuration.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    #[command(flatten)]
+    Operator(cli::Commands),
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Check the configuration and tell all faults at once.
+    Check(Flags),
+    /// Print the configuration in force, with its defaults.
+    Show(Flags),
+}
+
+fn main() -> ExitCode {
+    let Muster { global, command } = Muster::parse();
+    match command {
+        Command::Serve(flags) => match load(&flags) {
+            Ok(config) => report(serve::serve(&config)),
+            Err(code) => code,
+        },
+        Command::Config(ConfigCommand::Check(flags)) => match load(&flags) {
+            Ok(_) => {
+                println!("The configuration has no fault.");
+                ExitCode::SUCCESS
+            }
+            Err(code) => code,
+        },
+        Command::Config(ConfigCommand::Show(flags)) => match load(&flags) {
+            Ok(config) => report(show(&config)),
+            Err(code) => code,
+        },
+        Command::Operator(command) => {
+            match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+                Ok(runtime) => runtime.block_on(cli::run(command, global)),
+                Err(error) => report(Err(error.into())),
+            }
+        }
+    }
+}
+
+/// The exit code of a wrong configuration, as of wrong arguments.
+const USAGE: u8 = 2;
+
+fn load(flags: &Flags) -> Result<Config, ExitCode> {
+    Config::load(flags).map_err(|faults| {
+        eprintln!("error: {faults}");
+        ExitCode::from(USAGE)
+    })
+}
+
+fn show(config: &Config) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string_pretty(config)?);
+    Ok(())
+}
+
+fn report(result: anyhow::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

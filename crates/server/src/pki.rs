@@ -1,0 +1,206 @@
+//! The development CA, and the server certificates that it signs as hosts come.
+//!
+//! The CA's key and the RSA key are kept in the data directory; server certificates are made in
+//! memory when a client first asks for a host, one name each, so that a new service's certificate
+//! is there at once.
+
+use std::collections::HashMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock};
+
+use anyhow::{Context, Result};
+use gateway::tls::{CertifiedPair, ServerCertificates};
+use model::{HostName, Timestamp};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+};
+use rustls::crypto::aws_lc_rs::sign::any_supported_type;
+use rustls::sign::CertifiedKey;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
+use service::{Clock, Service};
+
+use crate::files;
+
+/// How long the CA is valid, in days.
+const CA_DAYS: i64 = 3650;
+/// How long a server certificate is valid, in days; clients refuse longer ones than 398.
+const SERVER_DAYS: i64 = 90;
+/// A server certificate is made anew when it has fewer days left.
+const SERVER_DAYS_LEFT_MIN: i64 = 30;
+/// How far back validity begins, for clients whose clocks are slow.
+const BACKDATED_SECONDS: i64 = 86_400;
+const DAY_SECONDS: i64 = 86_400;
+
+/// The development CA and what it has signed.
+pub(crate) struct DevelopmentCa {
+    issuer: Issuer<'static, KeyPair>,
+    ca: CertificateDer<'static>,
+    ecdsa: KeyPair,
+    rsa_file: PathBuf,
+    rsa: OnceLock<Option<KeyPair>>,
+    made: Mutex<HashMap<String, Made>>,
+    service: OnceLock<Arc<Service>>,
+    clock: Arc<dyn Clock>,
+}
+
+struct Made {
+    pair: Arc<CertifiedPair>,
+    renew_at: Timestamp,
+}
+
+impl DevelopmentCa {
+    /// Reads the CA from the directory, or makes it there.
+    pub(crate) fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+        files::private_dir(dir)?;
+        let certificate_file = dir.join("ca.pem");
+        let key_file = dir.join("ca.key.pem");
+        if !certificate_file.exists() || !key_file.exists() {
+            make_ca(&certificate_file, &key_file, clock.now())?;
+        }
+        let read = |file: &Path| {
+            fs::read_to_string(file).with_context(|| format!("can not read {}", file.display()))
+        };
+        let pem = read(&certificate_file)?;
+        let key = KeyPair::from_pem(&read(&key_file)?)
+            .with_context(|| format!("{} is not a key", key_file.display()))?;
+        let issuer = Issuer::from_ca_cert_pem(&pem, key)
+            .with_context(|| format!("{} is not a CA certificate", certificate_file.display()))?;
+        let ca = attestation::x509::Certificate::from_upload(pem.as_bytes())
+            .map_err(|error| anyhow::anyhow!("{}: {error}", certificate_file.display()))?;
+        Ok(Self {
+            issuer,
+            ca: CertificateDer::from(ca.der().to_vec()),
+            ecdsa: KeyPair::generate().context("can not make a key")?,
+            rsa_file: dir.join("server-rsa.key.pem"),
+            rsa: OnceLock::new(),
+            made: Mutex::default(),
+            service: OnceLock::new(),
+            clock,
+        })
+    }
+
+    /// From now on, certificates are made for the hosts of this service's directory.
+    pub(crate) fn serve(&self, service: Arc<Service>) {
+        // A second call would be a fault of ours without consequence: the service is the same.
+        let _ = self.service.set(service);
+    }
+
+    /// The RSA key, for clients without ECDSA; made once, on the first call.
+    pub(crate) fn rsa(&self) -> Option<&KeyPair> {
+        let made = self.rsa.get_or_init(|| match rsa_key(&self.rsa_file) {
+            Ok(key) => Some(key),
+            Err(error) => {
+                tracing::error!(error = format!("{error:#}"), "there is no RSA server key");
+                None
+            }
+        });
+        made.as_ref()
+    }
+
+    fn pair(&self, host: &str) -> Result<CertifiedPair> {
+        let ecdsa = Arc::new(self.certified(host, &self.ecdsa)?);
+        let rsa = match self.rsa() {
+            Some(key) => Some(Arc::new(self.certified(host, key)?)),
+            None => None,
+        };
+        Ok(CertifiedPair { ecdsa, rsa })
+    }
+
+    fn certified(&self, host: &str, key: &KeyPair) -> Result<CertifiedKey> {
+        let mut params = CertificateParams::default();
+        params.subject_alt_names = vec![SanType::DnsName(host.try_into()?)];
+        params.distinguished_name = named(host);
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages =
+            vec![KeyUsagePurpose::DigitalSignature, KeyUsagePurpose::KeyEncipherment];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        params.use_authority_key_identifier_extension = true;
+        valid(&mut params, self.clock.now(), SERVER_DAYS)?;
+        let leaf = params.signed_by(key, &self.issuer)?;
+        let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
+        let chain = vec![leaf.der().clone(), self.ca.clone()];
+        Ok(CertifiedKey::new(chain, any_supported_type(&private)?))
+    }
+
+    /// The name to certify: one of the directory's, else the alias (never what a stranger says).
+    fn certifiable(&self, sni: Option<&str>) -> String {
+        let known = sni.and_then(|name| HostName::parse(name).ok()).filter(|host| {
+            self.service.get().is_some_and(|service| service.directory().endpoint(host).is_some())
+        });
+        known.map_or_else(|| "localhost".to_owned(), |host| host.to_string())
+    }
+}
+
+impl ServerCertificates for DevelopmentCa {
+    fn for_name(&self, sni: Option<&str>) -> Option<Arc<CertifiedPair>> {
+        let host = self.certifiable(sni);
+        let mut made = match self.made.lock() {
+            Ok(made) => made,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        let now = self.clock.now();
+        if let Some(found) = made.get(&host).filter(|found| now < found.renew_at) {
+            return Some(Arc::clone(&found.pair));
+        }
+        match self.pair(&host) {
+            Ok(pair) => {
+                let pair = Arc::new(pair);
+                let left = SERVER_DAYS.saturating_sub(SERVER_DAYS_LEFT_MIN);
+                let seconds = u64::try_from(left * DAY_SECONDS).unwrap_or_default();
+                let renew_at = now.plus(std::time::Duration::from_secs(seconds));
+                made.insert(host, Made { pair: Arc::clone(&pair), renew_at });
+                Some(pair)
+            }
+            Err(error) => {
+                let error = format!("{error:#}");
+                tracing::error!(host.name = host, error, "no server certificate could be made");
+                None
+            }
+        }
+    }
+}
+
+fn make_ca(certificate_file: &Path, key_file: &Path, now: Timestamp) -> Result<()> {
+    let key = KeyPair::generate().context("can not make a key")?;
+    let mut params = CertificateParams::default();
+    params.distinguished_name = named("Muster development CA");
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    valid(&mut params, now, CA_DAYS)?;
+    let certificate = params.self_signed(&key)?;
+    files::write_private(key_file, key.serialize_pem().as_bytes())?;
+    files::write_public(certificate_file, certificate.pem().as_bytes())
+}
+
+fn rsa_key(file: &Path) -> Result<KeyPair> {
+    if file.exists() {
+        let pem = fs::read_to_string(file)?;
+        return Ok(KeyPair::from_pem(&pem)?);
+    }
+    let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
+    files::write_private(file, key.serialize_pem().as_bytes())?;
+    Ok(key)
+}
+
+fn named(common_name: &str) -> DistinguishedName {
+    let mut name = DistinguishedName::new();
+    name.push(DnType::CommonName, common_name);
+    name
+}
+
+fn valid(params: &mut CertificateParams, now: Timestamp, days: i64) -> Result<()> {
+    let at = |seconds: i64| {
+        let text = Timestamp::from_unix_seconds(seconds).to_string();
+        let number = |range| -> Result<i32> {
+            Ok(text.get(range).context("a timestamp has its digits")?.parse()?)
+        };
+        let month = u8::try_from(number(5..7)?)?;
+        let day = u8::try_from(number(8..10)?)?;
+        Ok::<_, anyhow::Error>(rcgen::date_time_ymd(number(0..4)?, month, day))
+    };
+    params.not_before = at(now.unix_seconds() - BACKDATED_SECONDS)?;
+    params.not_after = at(now.unix_seconds() + days * DAY_SECONDS)?;
+    Ok(())
+}

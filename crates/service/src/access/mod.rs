@@ -1,0 +1,3 @@
+//! Who is connected, and how a no reaches them.
+
+pub mod sessions;

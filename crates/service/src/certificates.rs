@@ -1,0 +1,142 @@
+//! CA certificates of a provisioning service.
+
+use attestation::x509::Certificate;
+use model::{CertificateName, IfMatch, ServiceName, limits};
+use provisioning::instance::CaCertificate;
+use store::{Commit, Condition, Write};
+
+use crate::instances::demanded;
+use crate::{ApiError, Call, Fault, Service, environment};
+
+/// What an operator uploads.
+#[derive(Clone, Debug)]
+pub struct CertificateRequest {
+    /// The certificate.
+    pub certificate: Certificate,
+    /// Whether the operator vouches for it (C-03).
+    pub verified: bool,
+}
+
+impl Service {
+    /// The CA certificates of a provisioning service, oldest first.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] for the service.
+    pub async fn certificates(&self, dps: &ServiceName) -> Result<Vec<CaCertificate>, ApiError> {
+        let view = self.store.instance(dps).await?.ok_or(ApiError::NotFound)?;
+        Ok(view.ca_certificates.iter().map(|row| row.value.clone()).collect())
+    }
+
+    /// One CA certificate.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`].
+    pub async fn certificate(
+        &self,
+        dps: &ServiceName,
+        name: &CertificateName,
+    ) -> Result<CaCertificate, ApiError> {
+        let all = self.certificates(dps).await?;
+        all.into_iter().find(|found| found.name == *name).ok_or(ApiError::NotFound)
+    }
+
+    /// Uploads a CA certificate, or replaces it; a replaced body is verified only as the request
+    /// says (C-06).
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn put_certificate(
+        &self,
+        call: &Call,
+        dps: &ServiceName,
+        name: &CertificateName,
+        request: &CertificateRequest,
+        if_match: &IfMatch,
+    ) -> Result<CaCertificate, ApiError> {
+        if !request.certificate.is_ca() {
+            return Err(ApiError::Invalid(
+                "certificate: is not a CA certificate (basicConstraints CA:TRUE is missing); \
+                 upload the root or intermediate that signs the devices' certificates"
+                    .to_owned(),
+            ));
+        }
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let view = self.store.instance(dps).await?.ok_or(ApiError::NotFound)?;
+            let rows = &view.ca_certificates;
+            let present = rows.iter().find(|row| row.value.name == *name);
+            if let Some(present) = present {
+                // Without a demand, an upload under a taken name is refused only if it would
+                // change something: az repeats itself freely.
+                let same = present.value.certificate.thumbprint()
+                    == request.certificate.thumbprint()
+                    && present.value.verified == request.verified;
+                match if_match {
+                    IfMatch::Absent if same => return Ok(present.value.clone()),
+                    IfMatch::Absent => return Err(ApiError::AlreadyExists),
+                    IfMatch::Any | IfMatch::Etag(_) => {
+                        demanded(if_match, Some(&present.value.etag))?;
+                    }
+                }
+            }
+            let max = view.dps.quota.ca_certificates;
+            if present.is_none() && u64::try_from(rows.len()).unwrap_or(u64::MAX) >= max {
+                return Err(ApiError::QuotaReached { what: "CA certificates", max });
+            }
+            let now = self.now();
+            let fresh = CaCertificate {
+                name: name.clone(),
+                certificate: request.certificate.clone(),
+                verified: request.verified,
+                etag: environment::etag(self.entropy.as_ref()),
+                created: present.map_or(now, |present| present.value.created),
+                updated: now,
+            };
+            let commit = Commit {
+                conditions: vec![Condition::Instance {
+                    dps: dps.clone(),
+                    generation: Some(view.generation),
+                }],
+                writes: vec![Write::CaCertificate(dps.clone(), Box::new(fresh.clone()))],
+                changes: Vec::new(),
+                audit: vec![self.audit(call, "certificate.put", &format!("{dps}/{name}"))],
+            };
+            if self.apply(commit).await? {
+                return Ok(fresh);
+            }
+        }
+        Err(ApiError::Fault(Fault::Contended))
+    }
+
+    /// Deletes a CA certificate, even one that groups refer to (D-07).
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn delete_certificate(
+        &self,
+        call: &Call,
+        dps: &ServiceName,
+        name: &CertificateName,
+        if_match: &IfMatch,
+    ) -> Result<(), ApiError> {
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let view = self.store.instance(dps).await?.ok_or(ApiError::NotFound)?;
+            let present = view.ca_certificates.iter().find(|row| row.value.name == *name);
+            let present = present.ok_or(ApiError::NotFound)?;
+            demanded(if_match, Some(&present.value.etag))?;
+            let commit = Commit {
+                conditions: vec![Condition::CaCertificate {
+                    dps: dps.clone(),
+                    name: name.clone(),
+                    at: Some(present.revision),
+                }],
+                writes: vec![Write::DeleteCaCertificate(dps.clone(), name.clone())],
+                changes: Vec::new(),
+                audit: vec![self.audit(call, "certificate.delete", &format!("{dps}/{name}"))],
+            };
+            if self.apply(commit).await? {
+                return Ok(());
+            }
+        }
+        Err(ApiError::Fault(Fault::Contended))
+    }
+}

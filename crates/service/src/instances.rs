@@ -1,0 +1,418 @@
+//! Provisioning services and hubs, and the links between them.
+
+use attestation::access::Policy;
+use hub::instance::{Hub, Right as HubRight};
+use model::{HostName, IdScope, IfMatch, PolicyName, ServiceName, limits};
+use provisioning::enrollment::AllocationPolicy;
+use provisioning::instance::{Dps, LinkedHub, Quota, Right as DpsRight};
+use provisioning::view::Versioned;
+use store::{AuditLine, ChangeScope, Commit, Condition, Write};
+
+use crate::error::{Retry, sorted};
+use crate::{ApiError, Call, Fault, Service, environment};
+
+/// What an operator may say of a provisioning service.
+#[derive(Clone, Debug, Default)]
+pub struct DpsRequest {
+    /// The host; `{name}.localhost` where none is given.
+    pub host: Option<HostName>,
+    /// The id scope, at creation only; made of random bytes where none is given.
+    pub id_scope: Option<IdScope>,
+    /// The default allocation policy.
+    pub allocation_policy: Option<AllocationPolicy>,
+    /// Bounds that differ from the defaults.
+    pub quota: Option<Quota>,
+}
+
+/// What an operator may say of a hub.
+#[derive(Clone, Debug, Default)]
+pub struct HubRequest {
+    /// The host; `{name}.localhost` where none is given.
+    pub host: Option<HostName>,
+}
+
+/// What an operator may say of a linked hub.
+#[derive(Clone, Debug)]
+pub struct LinkRequest {
+    /// 1..=1000.
+    pub allocation_weight: u32,
+    /// Whether an allocation may choose it.
+    pub apply_allocation_policy: bool,
+}
+
+impl Service {
+    /// All provisioning services.
+    ///
+    /// # Errors
+    /// [`ApiError::Fault`].
+    pub async fn all_dps(&self) -> Result<Vec<Versioned<Dps>>, ApiError> {
+        Ok(self.store.all_dps().await?)
+    }
+
+    /// One provisioning service.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`].
+    pub async fn dps(&self, name: &ServiceName) -> Result<Versioned<Dps>, ApiError> {
+        let all = self.store.all_dps().await?;
+        all.into_iter().find(|dps| dps.value.name == *name).ok_or(ApiError::NotFound)
+    }
+
+    /// Creates a provisioning service, or changes what may be changed.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a host or id scope that another service has is `Invalid`.
+    pub async fn put_dps(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        request: DpsRequest,
+    ) -> Result<Dps, ApiError> {
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let all = self.store.all_dps().await?;
+            let existing = all.iter().find(|dps| dps.value.name == *name);
+            let host = host_of(request.host.as_ref(), existing.map(|dps| &dps.value.host), name)?;
+            self.host_is_free(&host, name).await?;
+            let id_scope = match (existing, &request.id_scope) {
+                (Some(existing), None) => existing.value.id_scope.clone(),
+                (Some(existing), Some(wanted)) if *wanted == existing.value.id_scope => {
+                    wanted.clone()
+                }
+                (Some(_), Some(_)) => {
+                    return Err(ApiError::Invalid(
+                        "idScope: a provisioning service keeps its id scope for ever".to_owned(),
+                    ));
+                }
+                (None, Some(wanted)) => wanted.clone(),
+                (None, None) => {
+                    let mut bytes = [0_u8; 4];
+                    self.entropy.fill(&mut bytes);
+                    IdScope::from_random(bytes)
+                }
+            };
+            if all.iter().any(|dps| dps.value.name != *name && dps.value.id_scope == id_scope) {
+                return Err(ApiError::Invalid(format!("idScope: {id_scope} is taken")));
+            }
+            let old = existing.map(|dps| dps.value.clone());
+            let dps = Dps {
+                name: name.clone(),
+                id_scope,
+                host,
+                allocation_policy: request
+                    .allocation_policy
+                    .or(old.as_ref().map(|old| old.allocation_policy))
+                    .unwrap_or(AllocationPolicy::Hashed),
+                linked_hubs: old.as_ref().map(|old| old.linked_hubs.clone()).unwrap_or_default(),
+                policies: match &old {
+                    Some(old) => old.policies.clone(),
+                    None => self.dps_policies(),
+                },
+                quota: request.quota.or(old.as_ref().map(|old| old.quota)).unwrap_or_default(),
+                created: old.as_ref().map_or_else(|| self.now(), |old| old.created),
+            };
+            let generation = match existing {
+                Some(_) => self.store.instance(name).await?.map(|view| view.generation),
+                None => None,
+            };
+            let commit = self.instance_commit(call, name, generation, "dps.put", dps.clone());
+            if self.apply(commit).await? {
+                return Ok(dps);
+            }
+        }
+        Err(ApiError::Fault(Fault::Contended))
+    }
+
+    /// Removes a provisioning service with its enrollments and records; hubs stay.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`].
+    pub async fn delete_dps(&self, call: &Call, name: &ServiceName) -> Result<(), ApiError> {
+        self.dps(name).await?;
+        let commit = Commit {
+            writes: vec![Write::DeleteDps(name.clone())],
+            changes: vec![ChangeScope::Directory],
+            audit: vec![self.audit(call, "dps.delete", name.as_str())],
+            ..Commit::default()
+        };
+        self.apply(commit).await.map(|_| ())
+    }
+
+    /// All hubs.
+    ///
+    /// # Errors
+    /// [`ApiError::Fault`].
+    pub async fn all_hubs(&self) -> Result<Vec<Versioned<Hub>>, ApiError> {
+        Ok(self.store.all_hubs().await?)
+    }
+
+    /// One hub.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`].
+    pub async fn hub(&self, name: &ServiceName) -> Result<Versioned<Hub>, ApiError> {
+        let all = self.store.all_hubs().await?;
+        all.into_iter().find(|hub| hub.value.name == *name).ok_or(ApiError::NotFound)
+    }
+
+    /// Creates a hub; an existing one is returned as it is.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a host that another service has is `Invalid`, and so is a new host for an
+    /// existing hub: its devices know it by its host.
+    pub async fn put_hub(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        request: HubRequest,
+    ) -> Result<Hub, ApiError> {
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let all = self.store.all_hubs().await?;
+            let existing = all.iter().find(|hub| hub.value.name == *name);
+            let host = host_of(request.host.as_ref(), existing.map(|hub| &hub.value.host), name)?;
+            if let Some(existing) = existing {
+                if existing.value.host == host {
+                    return Ok(existing.value.clone());
+                }
+                return Err(ApiError::Invalid(
+                    "hostName: a hub keeps its host, by which its devices know it".to_owned(),
+                ));
+            }
+            self.host_is_free(&host, name).await?;
+            let hub = Hub {
+                name: name.clone(),
+                host: host.clone(),
+                policies: self.hub_policies(),
+                created: self.now(),
+            };
+            let commit = Commit {
+                conditions: vec![Condition::Hub { name: name.clone(), at: None }],
+                writes: vec![Write::Hub(Box::new(hub.clone()))],
+                changes: vec![ChangeScope::Directory],
+                audit: vec![self.audit(call, "hub.put", name.as_str())],
+            };
+            if self.apply(commit).await? {
+                return Ok(hub);
+            }
+        }
+        Err(ApiError::Fault(Fault::Contended))
+    }
+
+    /// Removes a hub with its identities; its live sessions end first.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`]; `Invalid` while a provisioning service is linked to it.
+    pub async fn delete_hub(&self, call: &Call, name: &ServiceName) -> Result<(), ApiError> {
+        let hub = self.hub(name).await?.value;
+        let linked = self
+            .store
+            .all_dps()
+            .await?
+            .into_iter()
+            .find(|dps| dps.value.linked_hubs.iter().any(|linked| linked.host == hub.host));
+        if let Some(dps) = linked {
+            return Err(ApiError::Invalid(format!(
+                "the hub is linked to {}: remove the link first",
+                dps.value.name
+            )));
+        }
+        let commit = Commit {
+            writes: vec![Write::DeleteHub(name.clone())],
+            changes: vec![ChangeScope::Directory, ChangeScope::Hub { hub: hub.host }],
+            audit: vec![self.audit(call, "hub.delete", name.as_str())],
+            ..Commit::default()
+        };
+        self.apply(commit).await.map(|_| ())
+    }
+
+    /// Links a hub to a provisioning service, or changes the link.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] for the service; `Invalid` for a hub that is not there.
+    pub async fn put_link(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        hub: &HostName,
+        request: &LinkRequest,
+    ) -> Result<Dps, ApiError> {
+        if self.directory().hub(hub).is_none() {
+            return Err(ApiError::Invalid(format!("there is no hub {hub}")));
+        }
+        if !(1..=1000).contains(&request.allocation_weight) {
+            return Err(ApiError::Invalid("allocationWeight: is not in 1..=1000".to_owned()));
+        }
+        let link = LinkedHub {
+            host: hub.clone(),
+            allocation_weight: request.allocation_weight,
+            apply_allocation_policy: request.apply_allocation_policy,
+        };
+        self.change_dps(call, name, "dps.link", |dps| {
+            dps.linked_hubs.retain(|linked| linked.host != *hub);
+            if dps.linked_hubs.len() >= limits::LINKED_HUBS_MAX {
+                let max = u64::try_from(limits::LINKED_HUBS_MAX).unwrap_or(u64::MAX);
+                return Err(ApiError::QuotaReached { what: "linked hubs", max });
+            }
+            dps.linked_hubs.push(link.clone());
+            dps.linked_hubs.sort_by(|a, b| a.host.cmp(&b.host));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Unlinks a hub; identities there stay.
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`] for the service or the link.
+    pub async fn delete_link(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        hub: &HostName,
+    ) -> Result<Dps, ApiError> {
+        self.change_dps(call, name, "dps.unlink", |dps| {
+            let before = dps.linked_hubs.len();
+            dps.linked_hubs.retain(|linked| linked.host != *hub);
+            match dps.linked_hubs.len() < before {
+                true => Ok(()),
+                false => Err(ApiError::NotFound),
+            }
+        })
+        .await
+    }
+
+    async fn change_dps(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        action: &str,
+        change: impl Fn(&mut Dps) -> Result<(), ApiError>,
+    ) -> Result<Dps, ApiError> {
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let view = self.store.instance(name).await?.ok_or(ApiError::NotFound)?;
+            let mut dps = view.dps.clone();
+            change(&mut dps)?;
+            let generation = Some(view.generation);
+            let commit = self.instance_commit(call, name, generation, action, dps.clone());
+            if self.apply(commit).await? {
+                return Ok(dps);
+            }
+        }
+        Err(ApiError::Fault(Fault::Contended))
+    }
+
+    fn instance_commit(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        generation: Option<model::Revision>,
+        action: &str,
+        dps: Dps,
+    ) -> Commit {
+        Commit {
+            conditions: vec![Condition::Instance { dps: name.clone(), generation }],
+            writes: vec![Write::Dps(Box::new(dps))],
+            changes: vec![ChangeScope::Directory],
+            audit: vec![self.audit(call, action, name.as_str())],
+        }
+    }
+
+    /// Applies a commit and its changes; `false` asks the caller to load and decide again.
+    pub(crate) async fn apply(&self, commit: Commit) -> Result<bool, ApiError> {
+        let changes = commit.changes.clone();
+        match self.store.commit(commit).await.map_err(sorted) {
+            Ok(_) => {
+                self.barrier(&changes).await.map_err(ApiError::Fault)?;
+                Ok(true)
+            }
+            Err(Retry::Again) => Ok(false),
+            Err(Retry::Never(fault)) => Err(ApiError::Fault(fault)),
+        }
+    }
+
+    pub(crate) fn audit(&self, call: &Call, action: &str, subject: &str) -> AuditLine {
+        AuditLine {
+            at: self.now(),
+            actor: call.actor.clone(),
+            action: action.to_owned(),
+            subject: subject.to_owned(),
+            tracking_id: call.tracking_id.clone(),
+        }
+    }
+
+    async fn host_is_free(&self, host: &HostName, name: &ServiceName) -> Result<(), ApiError> {
+        let reserved = [crate::directory::ADMIN_HOST, crate::directory::GLOBAL_ALIAS];
+        let dps = self.store.all_dps().await?;
+        let hubs = self.store.all_hubs().await?;
+        let taken = reserved.contains(&host.as_str())
+            || dps.iter().any(|dps| dps.value.host == *host && dps.value.name != *name)
+            || hubs.iter().any(|hub| hub.value.host == *host && hub.value.name != *name);
+        match taken {
+            true => Err(ApiError::Invalid(format!("hostName: {host} is taken"))),
+            false => Ok(()),
+        }
+    }
+
+    /// The policy of a new provisioning service (K-09): all rights.
+    fn dps_policies(&self) -> Vec<Policy<DpsRight>> {
+        let rights = vec![
+            DpsRight::ServiceConfig,
+            DpsRight::EnrollmentRead,
+            DpsRight::EnrollmentWrite,
+            DpsRight::DeviceConnect,
+            DpsRight::RegistrationStatusRead,
+            DpsRight::RegistrationStatusWrite,
+        ];
+        vec![self.policy("provisioningserviceowner", rights)]
+    }
+
+    /// The policies of a new hub (`iot-hub` §1.2).
+    fn hub_policies(&self) -> Vec<Policy<HubRight>> {
+        use HubRight::{DeviceConnect, RegistryRead, RegistryWrite, ServiceConnect};
+        vec![
+            self.policy(
+                "iothubowner",
+                vec![RegistryRead, RegistryWrite, ServiceConnect, DeviceConnect],
+            ),
+            self.policy("service", vec![ServiceConnect]),
+            self.policy("device", vec![DeviceConnect]),
+            self.policy("registryRead", vec![RegistryRead]),
+            self.policy("registryReadWrite", vec![RegistryRead, RegistryWrite]),
+        ]
+    }
+
+    #[expect(clippy::expect_used, reason = "the names are literals of the alphabet")]
+    fn policy<R>(&self, name: &str, rights: Vec<R>) -> Policy<R> {
+        Policy {
+            name: PolicyName::parse(name).expect("a default policy has a proper name"),
+            rights,
+            primary: environment::key::<32>(self.entropy.as_ref()),
+            secondary: environment::key::<32>(self.entropy.as_ref()),
+        }
+    }
+}
+
+/// The host that was asked for, else the present one, else `{name}.localhost`.
+fn host_of(
+    wanted: Option<&HostName>,
+    present: Option<&HostName>,
+    name: &ServiceName,
+) -> Result<HostName, ApiError> {
+    match wanted.or(present) {
+        Some(host) => Ok(host.clone()),
+        None => HostName::parse(&format!("{name}.localhost"))
+            .map_err(|error| ApiError::Invalid(format!("hostName: {error}"))),
+    }
+}
+
+/// Whether a demanded version is the present one.
+///
+/// # Errors
+/// [`ApiError::PreconditionFailed`], or `NotFound` when a version of nothing is demanded.
+pub(crate) fn demanded(if_match: &IfMatch, present: Option<&model::Etag>) -> Result<(), ApiError> {
+    match (if_match, present) {
+        (IfMatch::Absent, _) | (IfMatch::Any, Some(_)) => Ok(()),
+        (IfMatch::Etag(wanted), Some(present)) if wanted == present => Ok(()),
+        (IfMatch::Etag(_), Some(_)) => Err(ApiError::PreconditionFailed),
+        (IfMatch::Any | IfMatch::Etag(_), None) => Err(ApiError::NotFound),
+    }
+}

@@ -1,0 +1,115 @@
+//! Use cases: load a view, decide, commit, tell who is connected.
+//!
+//! What it is: everything that a device or an operator can ask of Muster, as `async` functions
+//! over the [`store::Store`] port.
+//!
+//! What it is not: rules (those are in `provisioning` and `hub`), packets or status codes (those
+//! are in `dialect`), sockets (those are in `gateway`).
+//!
+//! Invariants: every change and its audit line are one commit; a call that withdraws something
+//! returns only after every live session that rested on it has ended; no answer rests on a cache
+//! that was not checked against the store in the same snapshot.
+
+pub mod access;
+pub mod attempts;
+mod certificates;
+mod connect;
+mod devices;
+mod directory;
+mod enrollments;
+mod environment;
+mod error;
+mod instances;
+mod register;
+mod registrations;
+
+use std::sync::Arc;
+
+use store::Store;
+
+pub use certificates::CertificateRequest;
+pub use connect::{ConnectError, Connecting, Message};
+pub use directory::{Directory, Endpoint};
+pub use environment::{Clock, Entropy};
+pub use error::{ApiError, Fault};
+pub use instances::{DpsRequest, HubRequest, LinkRequest};
+pub use register::{Accepted, PollError, Polled, RegisterError};
+pub use store::telemetry::{TelemetryError, TelemetryLog};
+
+use access::sessions::Sessions;
+use attempts::Attempts;
+
+/// Everything that Muster can be asked, over one store.
+pub struct Service {
+    store: Arc<dyn Store>,
+    telemetry: Arc<dyn TelemetryLog>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    directory: directory::Shared,
+    sessions: Sessions,
+    attempts: Attempts,
+}
+
+/// Who asks, and the id by which the call can be found again.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// The policy or device that acts, for the audit trail.
+    pub actor: String,
+    /// The id in the answer's error body and in the log.
+    pub tracking_id: String,
+    /// The protocol, for explanations: `mqtt`, `mqtt-ws`, `https`.
+    pub protocol: &'static str,
+}
+
+impl Service {
+    /// A service over a store, with the directory read from it.
+    ///
+    /// # Errors
+    /// [`Fault`] when the store can not be read.
+    pub async fn open(
+        store: Arc<dyn Store>,
+        telemetry: Arc<dyn TelemetryLog>,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> Result<Self, Fault> {
+        let service = Self {
+            store,
+            telemetry,
+            clock,
+            entropy,
+            directory: directory::Shared::default(),
+            sessions: Sessions::default(),
+            attempts: Attempts::default(),
+        };
+        service.reload_directory().await?;
+        Ok(service)
+    }
+
+    /// The instant by the service's clock.
+    pub fn now(&self) -> model::Timestamp {
+        self.clock.now()
+    }
+
+    /// A fresh id for a call, 32 hexadecimal digits in the form of a GUID.
+    pub fn tracking_id(&self) -> String {
+        environment::guid(self.entropy.as_ref())
+    }
+
+    /// The live sessions.
+    pub const fn sessions(&self) -> &Sessions {
+        &self.sessions
+    }
+
+    /// The explanations of late attempts.
+    pub const fn attempts(&self) -> &Attempts {
+        &self.attempts
+    }
+
+    /// Whether the store answers.
+    ///
+    /// # Errors
+    /// [`Fault`] when it does not.
+    pub async fn check(&self) -> Result<(), Fault> {
+        Ok(self.store.check().await?)
+    }
+}

@@ -1,0 +1,468 @@
+//! A device registers, polls, or asks for its status.
+
+use hub::identity::{Authentication, Device, Origin, Thumbprint};
+use hub::provision::{Provisioned, TwinSource, Wanted, provision};
+use model::{RegistrationId, ServiceName, Timestamp, limits};
+use provisioning::decide::{
+    Conclusion, Decision, HubCredential, Placement, PollVerdict, Rejection, TwinPlan, Verdict,
+    decide, poll,
+};
+use provisioning::enrollment::{EntryRef, Mechanism};
+use provisioning::registration::{Registration, RegistrationStatus};
+use provisioning::view::{Evidence, RegistrationRequest, RegistrationView, Versioned};
+use store::{AuditLine, ChangeScope, Commit, Condition, DeviceView, RefusedBound, Write};
+
+use crate::attempts::Attempt;
+use crate::error::{Retry, sorted};
+use crate::{Call, Fault, Service, environment};
+
+/// How long a refusal stands before the same refusal is written again: a device that retries for
+/// ever costs a read, not a commit (S-35, M-29).
+const REFUSAL_REWRITTEN_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
+
+/// Operations before the latest one that a device may still poll.
+const EARLIER_OPERATIONS_MAX: usize = 3;
+
+/// A register call was accepted; the poll tells what came of it.
+#[derive(Clone, Debug)]
+pub struct Accepted {
+    /// What to poll.
+    pub operation_id: String,
+}
+
+/// Why a register call was not accepted.
+#[derive(Debug)]
+pub enum RegisterError {
+    /// There is no such provisioning service.
+    UnknownService,
+    /// The rules refuse it; nothing was written.
+    Rejected(Rejection, Option<Mechanism>),
+    /// We failed.
+    Fault(Fault),
+}
+
+/// What a poll tells.
+#[derive(Clone, Debug)]
+pub enum Polled {
+    /// The record as it is.
+    Record(Box<Registration>),
+    /// The record, but whatever it says the device is refused by now (D-13).
+    Disabled(Box<Registration>),
+}
+
+/// Why a poll or a look-up tells nothing.
+#[derive(Debug)]
+pub enum PollError {
+    /// There is no such provisioning service.
+    UnknownService,
+    /// The caller could not show that it is the device.
+    Stranger(Option<Mechanism>),
+    /// There is no such operation.
+    UnknownOperation,
+    /// There is no record of this id.
+    UnknownRegistration,
+    /// We failed.
+    Fault(Fault),
+}
+
+impl Service {
+    /// A device registers.
+    ///
+    /// # Errors
+    /// [`RegisterError`]; nothing was written then.
+    pub async fn register(
+        &self,
+        call: &Call,
+        dps: &ServiceName,
+        request: &RegistrationRequest,
+        evidence: &Evidence,
+    ) -> Result<Accepted, RegisterError> {
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let view = self.view(dps, &request.registration_id, evidence).await?;
+            let view = view.ok_or(RegisterError::UnknownService)?;
+            let now = self.now();
+            let Decision { verdict, explanation } = decide(request, evidence, &view, now);
+            self.attempts.keep(Attempt {
+                tracking_id: call.tracking_id.clone(),
+                dps: dps.clone(),
+                protocol: call.protocol.to_owned(),
+                explanation: explanation.clone(),
+            });
+            if let Verdict::Reject(rejection) = verdict {
+                return Err(RegisterError::Rejected(rejection, explanation.mechanism));
+            }
+            if let Some(operation_id) = standing_refusal(&verdict, &view, now) {
+                return Ok(Accepted { operation_id });
+            }
+            let operation_id = self.operation_id(&view);
+            let record = record(&verdict, &view, explanation, &operation_id, now);
+            let record = Registration { etag: environment::etag(self.entropy.as_ref()), ..record };
+            let commit = self.commit_for(call, &view, verdict, record, evidence, now).await?;
+            let changes = commit.changes.clone();
+            match self.store.commit(commit).await.map_err(sorted) {
+                Ok(_) => {
+                    self.barrier(&changes).await?;
+                    return Ok(Accepted { operation_id });
+                }
+                Err(Retry::Again) => {}
+                Err(Retry::Never(fault)) => return Err(RegisterError::Fault(fault)),
+            }
+        }
+        Err(RegisterError::Fault(Fault::Contended))
+    }
+
+    /// A device polls an operation.
+    ///
+    /// # Errors
+    /// [`PollError`].
+    pub async fn poll(
+        &self,
+        dps: &ServiceName,
+        registration_id: &RegistrationId,
+        operation_id: &str,
+        evidence: &Evidence,
+    ) -> Result<Polled, PollError> {
+        match self.current(dps, registration_id, evidence).await {
+            Ok(Polled::Record(record) | Polled::Disabled(record))
+                if !record.has_operation(operation_id) =>
+            {
+                Err(PollError::UnknownOperation)
+            }
+            Err(PollError::UnknownRegistration) => Err(PollError::UnknownOperation),
+            polled => polled,
+        }
+    }
+
+    /// A device asks what its record says.
+    ///
+    /// # Errors
+    /// [`PollError`]; `UnknownRegistration` is told to those alone who would be let in.
+    pub async fn current(
+        &self,
+        dps: &ServiceName,
+        registration_id: &RegistrationId,
+        evidence: &Evidence,
+    ) -> Result<Polled, PollError> {
+        let view = self.view(dps, registration_id, evidence).await?;
+        let view = view.ok_or(PollError::UnknownService)?;
+        let Some(record) = view.registration.as_ref().map(|found| found.value.clone()) else {
+            return Err(PollError::UnknownRegistration);
+        };
+        let record = Box::new(record);
+        match poll(registration_id, evidence, &view, &record, self.now()) {
+            PollVerdict::Stored => Ok(Polled::Record(record)),
+            PollVerdict::Disabled => Ok(Polled::Disabled(record)),
+            PollVerdict::Stranger => Err(PollError::Stranger(match evidence {
+                Evidence::None => None,
+                Evidence::X509(_) => Some(Mechanism::X509),
+                Evidence::Sas(_) => Some(Mechanism::SymmetricKey),
+            })),
+        }
+    }
+
+    async fn view(
+        &self,
+        dps: &ServiceName,
+        registration_id: &RegistrationId,
+        evidence: &Evidence,
+    ) -> Result<Option<RegistrationView>, Fault> {
+        let leaf = match evidence {
+            Evidence::X509(presented) => presented.first().map(|leaf| leaf.thumbprint()),
+            Evidence::None | Evidence::Sas(_) => None,
+        };
+        Ok(self.store.registration_view(dps, registration_id, leaf.as_ref()).await?)
+    }
+
+    /// `{digit}.{16 hex of the instance}.{guid}`: safe in topics and paths as it is.
+    fn operation_id(&self, view: &RegistrationView) -> String {
+        let scope = attestation::sha256(view.instance.dps.id_scope.key().as_bytes()).to_string();
+        let instance = scope.get(..16).unwrap_or_default().to_ascii_lowercase();
+        format!("5.{instance}.{}", environment::guid(self.entropy.as_ref()))
+    }
+
+    /// All that an accepted registration writes, and all that it rests on.
+    async fn commit_for(
+        &self,
+        call: &Call,
+        view: &RegistrationView,
+        verdict: Verdict,
+        record: Registration,
+        evidence: &Evidence,
+        now: Timestamp,
+    ) -> Result<Commit, Fault> {
+        let dps = view.instance.dps.name.clone();
+        let mut commit =
+            Commit { conditions: rests_on(view, evidence, &record), ..Commit::default() };
+        commit.audit.push(AuditLine {
+            at: now,
+            actor: format!("device {}", record.registration_id),
+            action: format!("registration.{:?}", record.status).to_lowercase(),
+            subject: format!("{dps}/{}", record.registration_id),
+            tracking_id: call.tracking_id.clone(),
+        });
+        match verdict {
+            Verdict::Assign(place) | Verdict::Keep(place) => {
+                self.place(&mut commit, view, &record, place, now).await?;
+            }
+            Verdict::Conclude(_) if !record.counts() => {
+                commit.writes.push(Write::BoundRefused(RefusedBound {
+                    dps: dps.clone(),
+                    owner: record.owner.clone(),
+                    keep: limits::REFUSED_RECORDS_PER_ENTRY_MAX.saturating_sub(1),
+                }));
+            }
+            Verdict::Conclude(_) | Verdict::Reject(_) => {}
+        }
+        commit.writes.push(Write::Registration(dps, Box::new(record)));
+        Ok(commit)
+    }
+
+    /// The identity's part of an assignment: record and identity are one commit.
+    async fn place(
+        &self,
+        commit: &mut Commit,
+        view: &RegistrationView,
+        record: &Registration,
+        place: Placement,
+        now: Timestamp,
+    ) -> Result<(), Fault> {
+        let there = self.store.device(&place.to.hub, &place.to.device_id).await?;
+        let left = match &place.from {
+            Some(from) => self.store.device(&from.hub, &from.device_id).await?,
+            None => None,
+        };
+        commit.conditions.push(device_condition(&place.to, there.as_ref()));
+        let left_behind = left.as_ref().map(provisioned);
+        let wanted = wanted(view, record, &place);
+        let fresh = provision(wanted, there.as_ref().map(provisioned), left_behind.as_ref(), now);
+        let hub = place.to.hub.clone();
+        let id = place.to.device_id.clone();
+        let old = there.as_ref().map(|there| &there.device.value);
+        if old.is_none_or(|old| !is_same(old, &fresh.device)) {
+            if old.is_some() {
+                let scope = ChangeScope::Device { hub: hub.clone(), device_id: id.clone() };
+                commit.changes.push(scope);
+            }
+            commit.writes.push(Write::Device(hub.clone(), Box::new(fresh.device)));
+        }
+        if there.as_ref().is_none_or(|there| there.twin.value != fresh.twin) {
+            commit.conditions.push(Condition::Twin {
+                hub: hub.clone(),
+                id: id.clone(),
+                at: there.as_ref().map(|there| there.twin.revision),
+            });
+            commit.writes.push(Write::Twin(hub, id, Box::new(fresh.twin)));
+        }
+        if let Some(from) = place.from {
+            commit.conditions.push(device_condition(&from, left.as_ref()));
+            if let Some(left) = &left {
+                commit.conditions.push(Condition::Twin {
+                    hub: from.hub.clone(),
+                    id: from.device_id.clone(),
+                    at: Some(left.twin.revision),
+                });
+            }
+            commit.writes.push(Write::DeleteDevice(from.hub.clone(), from.device_id.clone()));
+            commit.changes.push(ChangeScope::Device { hub: from.hub, device_id: from.device_id });
+        }
+        Ok(())
+    }
+}
+
+impl From<Fault> for RegisterError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Fault> for PollError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+/// The operation of a refusal that stands as it is: same entry, same status, a moment ago.
+fn standing_refusal(verdict: &Verdict, view: &RegistrationView, now: Timestamp) -> Option<String> {
+    let Verdict::Conclude(Conclusion::Disabled { entry }) = verdict else { return None };
+    let record = &view.registration.as_ref()?.value;
+    let stands = record.status == RegistrationStatus::Disabled
+        && record.decided_by == *entry
+        && now.since(record.updated) < REFUSAL_REWRITTEN_AFTER;
+    stands.then(|| record.operation_id.clone())
+}
+
+/// The record that an attempt leaves (D-10, R-12, R-14).
+fn record(
+    verdict: &Verdict,
+    view: &RegistrationView,
+    explanation: provisioning::explain::Explanation,
+    operation_id: &str,
+    now: Timestamp,
+) -> Registration {
+    let old = view.registration.as_ref().map(|found| &found.value);
+    let decided_by = decided_by(verdict);
+    let owner = match (verdict, old) {
+        (Verdict::Assign(_) | Verdict::Keep(_), _) | (_, None) => decided_by.clone(),
+        (Verdict::Conclude(_) | Verdict::Reject(_), Some(old)) => old.owner.clone(),
+    };
+    let (status, substatus, failure, assignment) = match verdict {
+        Verdict::Assign(place) | Verdict::Keep(place) => {
+            let assignment = Some(place.to.clone());
+            (RegistrationStatus::Assigned, Some(place.substatus), None, assignment)
+        }
+        Verdict::Conclude(Conclusion::Failed { failure, .. }) => {
+            let kept = old.and_then(|old| old.assignment.clone());
+            (RegistrationStatus::Failed, None, Some(failure.clone()), kept)
+        }
+        Verdict::Conclude(Conclusion::Disabled { .. }) | Verdict::Reject(_) => {
+            let kept = old.and_then(|old| old.assignment.clone());
+            (RegistrationStatus::Disabled, None, None, kept)
+        }
+    };
+    let earlier = old.into_iter().flat_map(|old| {
+        std::iter::once(old.operation_id.clone()).chain(old.earlier_operation_ids.iter().cloned())
+    });
+    Registration {
+        registration_id: old
+            .map_or(&explanation.registration_id, |old| &old.registration_id)
+            .clone(),
+        owner,
+        decided_by,
+        status,
+        substatus,
+        assignment,
+        failure,
+        payload: None,
+        operation_id: operation_id.to_owned(),
+        earlier_operation_ids: earlier.take(EARLIER_OPERATIONS_MAX).collect(),
+        mechanism: explanation.mechanism.unwrap_or(Mechanism::X509),
+        chain: explanation.chain.clone(),
+        created: old.map_or(now, |old| old.created),
+        updated: now,
+        etag: old.map_or_else(|| model::Etag::new(""), |old| old.etag.clone()),
+        explanation,
+    }
+}
+
+fn decided_by(verdict: &Verdict) -> EntryRef {
+    match verdict {
+        Verdict::Assign(place) | Verdict::Keep(place) => place.entry.clone(),
+        Verdict::Conclude(Conclusion::Disabled { entry } | Conclusion::Failed { entry, .. }) => {
+            entry.clone()
+        }
+        // A rejection leaves no record; this names no entry that could ever be.
+        Verdict::Reject(_) => EntryRef {
+            id: provisioning::enrollment::EntryId::Individual(unnamed()),
+            created: Timestamp::ZERO,
+        },
+    }
+}
+
+#[expect(clippy::expect_used, reason = "the literal is a registration id")]
+fn unnamed() -> RegistrationId {
+    RegistrationId::parse("rejected").expect("the literal is a registration id")
+}
+
+/// Every row that the decision looked at.
+fn rests_on(view: &RegistrationView, evidence: &Evidence, record: &Registration) -> Vec<Condition> {
+    let dps = &view.instance.dps.name;
+    let id = &record.explanation.registration_id;
+    let mut conditions = vec![
+        Condition::Instance { dps: dps.clone(), generation: Some(view.instance.generation) },
+        Condition::Individual {
+            dps: dps.clone(),
+            id: id.clone(),
+            at: view.individual_by_id.as_ref().map(|found| found.revision),
+        },
+        Condition::Registration {
+            dps: dps.clone(),
+            id: id.clone(),
+            at: view.registration.as_ref().map(|found| found.revision),
+        },
+    ];
+    if let Evidence::X509(presented) = evidence
+        && let Some(leaf) = presented.first()
+    {
+        conditions.push(Condition::IndividualsByLeaf {
+            dps: dps.clone(),
+            thumbprint: leaf.thumbprint(),
+            at: view.individuals_by_leaf.iter().map(|found| found.revision).collect(),
+        });
+    }
+    conditions
+}
+
+fn device_condition(
+    at: &provisioning::registration::Assigned,
+    found: Option<&DeviceView>,
+) -> Condition {
+    Condition::Device {
+        hub: at.hub.clone(),
+        id: at.device_id.clone(),
+        at: found.map(|found| found.device.revision),
+    }
+}
+
+fn provisioned(view: &DeviceView) -> Provisioned {
+    let DeviceView { device: Versioned { value: device, .. }, twin: Versioned { value: twin, .. } } =
+        view.clone();
+    Provisioned { device, twin }
+}
+
+fn wanted(view: &RegistrationView, record: &Registration, place: &Placement) -> Wanted {
+    let authentication = match &place.credential {
+        HubCredential::Sas { primary, secondary } => {
+            Authentication::Sas { primary: primary.clone(), secondary: secondary.clone() }
+        }
+        HubCredential::SelfSigned { thumbprint } => {
+            let leaf = Some(Thumbprint::Sha256(*thumbprint));
+            Authentication::SelfSigned { primary: leaf, secondary: leaf }
+        }
+    };
+    Wanted {
+        device_id: place.to.device_id.clone(),
+        authentication,
+        iot_edge: place.iot_edge,
+        origin: Origin {
+            dps: view.instance.dps.name.clone(),
+            registration_id: record.registration_id.clone(),
+            thumbprints: record.chain.iter().map(|member| member.thumbprint).collect(),
+            public_keys: record.chain.iter().map(|member| member.public_key).collect(),
+        },
+        initial_tags: place.initial_tags.clone(),
+        initial_desired: place.initial_desired.clone(),
+        twin: match place.twin {
+            TwinPlan::KeepOrInitial => TwinSource::Own,
+            TwinPlan::Migrate => TwinSource::LeftBehind,
+            TwinPlan::Reset => TwinSource::Initial,
+        },
+    }
+}
+
+/// Whether writing the identity would change nothing that anyone can see.
+fn is_same(old: &Device, new: &Device) -> bool {
+    let same_authentication = match (&old.authentication, &new.authentication) {
+        (
+            Authentication::Sas { primary: a, secondary: b },
+            Authentication::Sas { primary: c, secondary: d },
+        ) => a.same_as(c) & b.same_as(d),
+        (
+            Authentication::SelfSigned { primary: a, secondary: b },
+            Authentication::SelfSigned { primary: c, secondary: d },
+        ) => a == c && b == d,
+        (Authentication::CertificateAuthority, Authentication::CertificateAuthority)
+        | (Authentication::None, Authentication::None) => true,
+        (
+            Authentication::Sas { .. }
+            | Authentication::SelfSigned { .. }
+            | Authentication::CertificateAuthority
+            | Authentication::None,
+            _,
+        ) => false,
+    };
+    same_authentication
+        && old.iot_edge == new.iot_edge
+        && old.origin == new.origin
+        && old.status == new.status
+        && old.device_scope == new.device_scope
+}
