@@ -15,6 +15,10 @@ use super::error::{SignatureError, ValidityError};
 /// this bounds what signatures do not: branches over edges that were checked before.
 const STEPS_MAX: usize = 128;
 
+/// The name without any part. RFC 5280 §4.1.2.4 demands a name of issuers: this one would make
+/// all the nameless each other's issuers.
+const EMPTY_NAME: &[u8] = &[0x30, 0];
+
 /// A certificate that completes chains which devices present without it.
 ///
 /// How many there are is bounded by the instance's quotas of CA certificates and groups.
@@ -52,7 +56,7 @@ pub fn same_authority(a: &Certificate, b: &Certificate) -> bool {
 /// - Every link's signature is checked; SHA-1 and RSA below 2048 bits are not believed.
 /// - Every certificate must be valid at `now`, the verified CA and what is above it included.
 /// - No critical extension may be unknown, on the leaf neither.
-/// - An issuer must be CA:TRUE, may sign certificates, keeps its path length (self-issued ones and
+/// - An issuer must have a name, be CA:TRUE, may sign certificates, keeps its path length (self-issued ones and
 ///   the leaf are not counted) and has no name constraints, critical or not, as none are enforced.
 ///   An X.509 v1 or v2 certificate can not say any of this: it is an issuer only if it is itself a
 ///   verified CA, which its operator vouches for.
@@ -210,6 +214,9 @@ impl<'a> Search<'a> {
                 self.others.iter().map(|other| Candidate { certificate: other, verified: false }),
             );
         let mut found = Found::default();
+        if child.issuer_raw() == EMPTY_NAME {
+            return found;
+        }
         for candidate in everything {
             let issuer = candidate.certificate;
             if issuer.subject_raw() != child.issuer_raw() {
@@ -229,7 +236,7 @@ impl<'a> Search<'a> {
     /// Whether a candidate may stand on top of the path; says nothing about its signature.
     fn may_issue(&self, candidate: Candidate<'_>) -> Result<(), ChainError> {
         let issuer = candidate.certificate;
-        let subject = || issuer.subject_text().to_owned();
+        let subject = || shown(issuer.subject_text());
         if self.path.len() >= CHAIN_DEPTH_MAX {
             return Err(ChainError::TooDeep);
         }
@@ -276,9 +283,9 @@ impl<'a> Search<'a> {
     }
 
     fn note_dead_end(&mut self, child: &Certificate, found: &Found<'_>) {
-        let subject = || child.subject_text().to_owned();
-        let issuer = || child.issuer_text().to_owned();
-        if child.is_self_issued() {
+        let subject = || shown(child.subject_text());
+        let issuer = || shown(child.issuer_text());
+        if child.is_self_issued() && child.issuer_raw() != EMPTY_NAME {
             self.note(Grade::Untrusted, ChainError::NoVerifiedCa { topmost: subject() });
         } else if !found.candidates.is_empty() {
             // What is wrong with them is noted one by one.
@@ -294,13 +301,13 @@ impl<'a> Search<'a> {
     }
 
     fn note_signature(&mut self, child: &Certificate, issuer: &Certificate, error: SignatureError) {
-        let subject = child.subject_text().to_owned();
+        let subject = shown(child.subject_text());
         match error {
             SignatureError::UnsupportedAlgorithm { oid } => {
                 self.note(Grade::Signer, ChainError::UnsupportedSignature { subject, oid });
             }
             SignatureError::OtherKeyKind | SignatureError::Invalid => {
-                let issuer = issuer.subject_text().to_owned();
+                let issuer = shown(issuer.subject_text());
                 self.note(Grade::Namesake, ChainError::BadSignature { subject, issuer });
             }
         }
@@ -329,15 +336,15 @@ impl<'a> Search<'a> {
 /// The refusal to start with: nothing is known above the leaf.
 fn unknown_issuer(leaf: &Certificate) -> (Weight, ChainError) {
     let error = ChainError::IssuerMissing {
-        subject: leaf.subject_text().to_owned(),
-        issuer: leaf.issuer_text().to_owned(),
+        subject: shown(leaf.subject_text()),
+        issuer: shown(leaf.issuer_text()),
     };
     (Weight { depth: 0, grade: Grade::Unknown }, error)
 }
 
 /// What every certificate of a chain must keep.
 fn holds_now(certificate: &Certificate, now: Timestamp) -> Result<(), ChainError> {
-    let subject = || certificate.subject_text().to_owned();
+    let subject = || shown(certificate.subject_text());
     if let Some(oid) = certificate.unknown_critical_extension() {
         let oid = oid.to_owned();
         return Err(ChainError::UnknownCriticalExtension { subject: subject(), oid });
@@ -358,4 +365,9 @@ fn key_ids_agree(child: &Certificate, issuer: &Certificate) -> bool {
         (Some(wanted), Some(own)) => wanted == own,
         (Some(_) | None, None) | (None, Some(_)) => true,
     }
+}
+
+/// A name for an explanation.
+fn shown(name: &str) -> String {
+    String::from(if name.is_empty() { "(no name)" } else { name })
 }

@@ -145,7 +145,7 @@ fn no_byte_of_a_certificate_goes_unread() {
     // The outer length no longer fits.
     assert_eq!(grown, 0);
     // With the outer length put right, bytes behind the signature are still refused.
-    let mut trailing = der.clone();
+    let mut trailing = der;
     trailing.extend([5, 0]);
     let length = u16::from_be_bytes([trailing[2], trailing[3]]) + 2;
     trailing[2..4].copy_from_slice(&length.to_be_bytes());

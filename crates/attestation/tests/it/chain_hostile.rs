@@ -24,7 +24,7 @@ fn a_hundred_certificates_are_refused_unread() {
     let device = leaf("device").signed_by(&root);
     let mut presented = vec![device.certificate.clone(); CHAIN_PRESENTED_MAX];
     assert!(quickly(&presented, &[verified(&root)]).is_ok());
-    presented.resize(100, device.certificate.clone());
+    presented.resize(100, device.certificate);
     assert_eq!(
         quickly(&presented, &[verified(&root)]).unwrap_err(),
         ChainError::TooManyCertificates { presented: 100 }
@@ -91,7 +91,7 @@ fn namesakes_of_an_issuer_cost_at_most_the_bound() {
     let device = leaf("device").without_authority_key_id().signed_by(&root);
     let claim = || ca("root").algorithm(&rcgen::PKCS_ECDSA_P256_SHA256).self_signed();
     let claims: Vec<Held> = (0..CHAIN_SIGNATURES_MAX).map(|_| claim()).collect();
-    let mut presented = vec![device.certificate.clone()];
+    let mut presented = vec![device.certificate];
     presented.extend(claims.iter().take(CHAIN_PRESENTED_MAX - 1).map(|c| c.certificate.clone()));
     // What is presented can not crowd out what is verified.
     assert_eq!(quickly(&presented, &[verified(&root)]).unwrap().anchor, 1);

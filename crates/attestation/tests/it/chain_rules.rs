@@ -82,9 +82,9 @@ fn an_issuer_must_be_a_ca() {
     };
     for is_ca in [IsCa::NoCa, IsCa::ExplicitNoCa] {
         let usages = [KeyUsagePurpose::KeyCertSign];
-        let middle = ca("middle").is_ca(is_ca.clone()).key_usages(&usages);
+        let middle = ca("middle").basic(is_ca).key_usages(&usages);
         refuses(ca("root"), middle, leaf("device"), not_ca("middle"));
-        let root = ca("root").is_ca(is_ca).key_usages(&usages);
+        let root = ca("root").basic(is_ca).key_usages(&usages);
         refuses(root, ca("middle"), leaf("device"), not_ca("root"));
     }
 }
@@ -197,11 +197,21 @@ fn a_leaf_may_be_almost_anything() {
         ca("device"),
         server_only,
         leaf("device").key_usages(&[KeyUsagePurpose::KeyAgreement]),
-        leaf("device").is_ca(IsCa::ExplicitNoCa),
+        leaf("device").basic(IsCa::ExplicitNoCa),
         leaf("device").without_authority_key_id(),
     ] {
         three(ca("root"), ca("middle"), device).unwrap();
     }
+}
+
+#[test]
+fn an_issuer_must_have_a_name() {
+    let mut nameless = ca("");
+    nameless.params.distinguished_name = rcgen::DistinguishedName::new();
+    let nameless = nameless.self_signed();
+    let device = leaf("device").signed_by(&nameless);
+    let missing = ChainError::IssuerMissing { subject: cn("device"), issuer: "(no name)".into() };
+    refused(&[&device], &[verified(&nameless)], &missing);
 }
 
 #[test]

@@ -50,8 +50,8 @@ fn spoiled(plan: Plan, chance: &mut Chance) -> (Plan, bool) {
         0 => (plan.expired(), true),
         1 => (plan.not_yet_valid(), true),
         2 => (plan.unknown_extension(true), true),
-        3 => (plan.is_ca(IsCa::ExplicitNoCa).key_usages(&[]), true),
-        4 => (plan.is_ca(IsCa::NoCa).key_usages(&[]), true),
+        3 => (plan.basic(IsCa::ExplicitNoCa).key_usages(&[]), true),
+        4 => (plan.basic(IsCa::NoCa).key_usages(&[]), true),
         5 => (plan.key_usages(&[KeyUsagePurpose::CrlSign]), true),
         6 | 7 => (plan.path_len(0), true),
         8 | 9 => (plan.path_len(1), true),
@@ -88,7 +88,7 @@ fn case(seed: u64) -> Case {
         device.params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     }
     let (device, _) = match chance.below(8) {
-        0 => (device.is_ca(IsCa::Ca(rcgen::BasicConstraints::Unconstrained)), false),
+        0 => (device.basic(IsCa::Ca(rcgen::BasicConstraints::Unconstrained)), false),
         1 => spoiled(device, &mut chance),
         _ => (device, false),
     };

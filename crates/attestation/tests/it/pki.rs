@@ -63,7 +63,7 @@ impl Plan {
         self
     }
 
-    pub(crate) fn is_ca(mut self, is_ca: IsCa) -> Self {
+    pub(crate) fn basic(mut self, is_ca: IsCa) -> Self {
         self.params.is_ca = is_ca;
         self
     }
