@@ -17,3 +17,5 @@ pub mod json;
 pub mod mqtt;
 mod percent;
 pub mod rest;
+#[cfg(test)]
+mod samples;

@@ -287,9 +287,7 @@ pub fn hub_json(hub: &Hub) -> ResourceJson<'_, HubProperties<'_>> {
 }
 
 /// A CA certificate as a resource.
-pub fn certificate_json(
-    ca: &CaCertificate,
-) -> ResourceJson<'_, CertificateProperties<'_>> {
+pub fn certificate_json(ca: &CaCertificate) -> ResourceJson<'_, CertificateProperties<'_>> {
     ResourceJson {
         name: ca.name.as_str(),
         etag: Some(ca.etag.as_str()),

@@ -3,6 +3,7 @@
 //! Source: `iot-hub` §2 and §4.
 
 mod device;
+mod query;
 mod route;
 #[cfg(test)]
 mod tests;
@@ -13,6 +14,7 @@ use base64::engine::general_purpose::STANDARD;
 use model::{Etag, IfMatch};
 
 pub use device::{ConnectionState, DeviceJson, Presence, Telling, draft, json};
+pub use query::{lists_all, query_headers};
 pub use route::{Route, route};
 pub use twin::{TwinJson, twin};
 

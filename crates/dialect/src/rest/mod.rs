@@ -1,5 +1,6 @@
 //! The HTTP APIs: paths, bodies, headers, errors.
 
+pub mod admin;
 pub mod device;
 pub mod error;
 pub mod hub;

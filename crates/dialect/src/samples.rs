@@ -1,0 +1,112 @@
+//! Values for tests.
+
+use attestation::SymmetricKey;
+use attestation::x509::Certificate;
+use model::{DeviceId, EnrollmentGroupId, Etag, HostName, RegistrationId, Timestamp};
+use provisioning::enrollment::{EntryId, EntryRef, Mechanism, Stamp};
+use provisioning::explain::{Explanation, Outcome};
+use provisioning::registration::{
+    Assigned, Failure, FailureKind, Registration, RegistrationStatus, Substatus,
+};
+use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
+
+pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_893_456_000);
+pub(crate) const TRACKING: &str = "3226c2f7-3d30-425c-b83b-0c34335f8220";
+pub(crate) const OPERATION: &str = "5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550";
+
+pub(crate) fn id(text: &str) -> RegistrationId {
+    RegistrationId::parse(text).unwrap()
+}
+
+pub(crate) fn group_id(text: &str) -> EnrollmentGroupId {
+    EnrollmentGroupId::parse(text).unwrap()
+}
+
+pub(crate) fn device_id(text: &str) -> DeviceId {
+    DeviceId::parse(text).unwrap()
+}
+
+pub(crate) fn key(seed: u8) -> SymmetricKey {
+    SymmetricKey::from_bytes(vec![seed; 32]).unwrap()
+}
+
+pub(crate) fn stamp() -> Stamp {
+    Stamp {
+        etag: Etag::new("13003fea-0000"),
+        created: Timestamp::parse("2022-07-05T21:27:16.8123235Z").unwrap(),
+        updated: NOW,
+    }
+}
+
+/// A certificate of a name, with its PEM text.
+pub(crate) fn certificate(name: &str) -> (Certificate, String) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, name);
+    params.not_before = rcgen::date_time_ymd(2026, 1, 1);
+    params.not_after = rcgen::date_time_ymd(2036, 1, 1);
+    let signed = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    let parsed = Certificate::from_der(signed.der()).unwrap();
+    let pem = parsed.to_pem();
+    (parsed, pem)
+}
+
+pub(crate) fn individual_entry() -> EntryId {
+    EntryId::Individual(id("dev-1"))
+}
+
+pub(crate) fn group_entry() -> EntryId {
+    EntryId::Group(group_id("group-1"))
+}
+
+/// A record with an earlier assignment, whatever its status is now.
+pub(crate) fn record(
+    status: RegistrationStatus,
+    entry: EntryId,
+    mechanism: Mechanism,
+) -> Registration {
+    let entry = EntryRef { id: entry, created: stamp().created };
+    let failed = status == RegistrationStatus::Failed;
+    let assigned = status == RegistrationStatus::Assigned;
+    Registration {
+        registration_id: id("dev-1"),
+        owner: entry.clone(),
+        decided_by: entry,
+        status,
+        substatus: assigned.then_some(Substatus::InitialAssignment),
+        assignment: Some(Assigned {
+            hub: HostName::parse("hub1.localhost").unwrap(),
+            device_id: device_id("dev-1"),
+        }),
+        failure: failed.then(|| Failure {
+            kind: FailureKind::CustomAllocation,
+            message: "Custom allocation failed with status code: 400".to_owned(),
+        }),
+        payload: None,
+        operation_id: OPERATION.to_owned(),
+        earlier_operation_ids: Vec::new(),
+        mechanism,
+        chain: Vec::new(),
+        created: stamp().created,
+        updated: NOW,
+        etag: Etag::new("e-1"),
+        explanation: Explanation {
+            registration_id: id("dev-1"),
+            at: NOW,
+            mechanism: Some(mechanism),
+            chain: Vec::new(),
+            steps: Vec::new(),
+            outcome: Outcome::Rejected { because: String::new() },
+        },
+    }
+}
+
+/// A JSON text as a value.
+pub(crate) fn value(text: &[u8]) -> serde_json::Value {
+    serde_json::from_slice(text).unwrap()
+}
+
+/// A JSON body as text.
+pub(crate) fn text(body: &[u8]) -> String {
+    String::from_utf8(body.to_vec()).unwrap()
+}
