@@ -1,0 +1,70 @@
+//! The grammar: one module for each noun, one variant for each verb.
+
+mod attestation_args;
+mod ca;
+mod certificate;
+mod common;
+mod compute_key;
+mod connection_string;
+mod device;
+mod device_identity;
+mod device_registration;
+mod document;
+mod dps;
+mod enrollment;
+mod enrollment_group;
+mod entry;
+mod explain;
+mod hub;
+mod linked_hub;
+mod policy;
+mod registration;
+mod story;
+
+use clap::Subcommand;
+
+use crate::Session;
+use crate::failure::Result;
+
+/// The operator's commands.
+#[derive(Debug, Subcommand)]
+pub enum Commands {
+    /// Manage provisioning services, hubs and devices, in az's grammar.
+    Iot(Iot),
+    /// Make certificates to practice with: roots, intermediates, leaves.
+    Ca(ca::Ca),
+    /// Play a device: register it, send telemetry.
+    Device(device::Device),
+    /// Tell why a device was let in or refused.
+    Explain(explain::Explain),
+}
+
+/// `muster iot`.
+#[derive(Debug, clap::Args)]
+pub struct Iot {
+    #[command(subcommand)]
+    noun: IotNoun,
+}
+
+#[derive(Debug, Subcommand)]
+enum IotNoun {
+    /// Provisioning services and all that is in them.
+    Dps(Box<dps::Dps>),
+    /// Hubs and their device identities.
+    Hub(Box<hub::Hub>),
+    /// What a device does.
+    Device(device_registration::IotDevice),
+}
+
+impl Commands {
+    pub(crate) async fn run(self, session: &mut Session) -> Result {
+        match self {
+            Self::Iot(Iot { noun: IotNoun::Dps(dps) }) => dps.run(session).await,
+            Self::Iot(Iot { noun: IotNoun::Hub(hub) }) => hub.run(session).await,
+            Self::Iot(Iot { noun: IotNoun::Device(device) }) => device.run(session).await,
+            Self::Ca(ca) => ca.run(session),
+            Self::Device(device) => device.run(session).await,
+            Self::Explain(explain) => explain.run(session).await,
+        }
+    }
+}

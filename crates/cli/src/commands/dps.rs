@@ -1,0 +1,263 @@
+//! `muster iot dps`: provisioning services as such, and the nouns in them.
+
+use clap::{Args, Subcommand, ValueEnum};
+use serde_json::{Map, Value, json};
+
+use super::certificate::Certificate;
+use super::common::{AdminArgs, confirm, flag};
+use super::compute_key::ComputeDeviceKey;
+use super::connection_string::OfDps;
+use super::document;
+use super::enrollment::Enrollment;
+use super::enrollment_group::EnrollmentGroup;
+use super::linked_hub::LinkedHub;
+use super::policy::Policies;
+use super::registration::OfGroup;
+use crate::Session;
+use crate::failure::{Failure, Result};
+use crate::locate::Kind;
+use crate::output::{Column, column};
+use crate::service::{Call, segment};
+
+const COLUMNS: &[Column] = &[
+    column!("Name", "name"),
+    column!("Id scope", "properties"."idScope"),
+    column!("State", "properties"."state"),
+    column!("Service host", "properties"."serviceOperationsHostName"),
+    column!("Device host", "properties"."deviceProvisioningHostName"),
+    column!("Allocation", "properties"."allocationPolicy"),
+];
+
+const FIRST: [&str; 4] = [
+    "name",
+    "properties.idScope",
+    "properties.serviceOperationsHostName",
+    "properties.deviceProvisioningHostName",
+];
+
+/// `muster iot dps`.
+#[derive(Debug, Args)]
+pub(crate) struct Dps {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Create a provisioning service.
+    Create(Create),
+    /// List the provisioning services.
+    List {
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Show a provisioning service: its id scope, hosts and hubs.
+    Show {
+        #[command(flatten)]
+        name: OptionalName,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Change a provisioning service.
+    Update(Update),
+    /// Delete a provisioning service with all its enrollments and records.
+    Delete {
+        #[command(flatten)]
+        name: Name,
+        /// Do not ask.
+        #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
+        yes: Option<bool>,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Entries for one device.
+    Enrollment(Box<Enrollment>),
+    /// Entries for all devices of a CA or of a group key.
+    EnrollmentGroup(EnrollmentGroup),
+    /// CA certificates.
+    Certificate(Certificate),
+    /// The hubs that devices are assigned to.
+    LinkedHub(LinkedHub),
+    /// Connection strings for tools and SDKs.
+    ConnectionString(OfDps),
+    /// Shared access policies.
+    #[command(alias = "access-policy")]
+    Policy(Policies),
+    /// Derive a device's key from a group's.
+    ComputeDeviceKey(ComputeDeviceKey),
+    /// Records, in az's older grammar.
+    #[command(hide = true)]
+    Registration(OfGroup),
+}
+
+#[derive(Debug, Args)]
+struct Name {
+    /// Name of the provisioning service.
+    #[arg(long = "name", visible_alias = "dps-name", short = 'n', value_name = "NAME")]
+    name: String,
+}
+
+#[derive(Debug, Args)]
+struct OptionalName {
+    /// Name or host of the provisioning service; may be left out where there is only one.
+    #[arg(long = "name", visible_alias = "dps-name", short = 'n', value_name = "NAME")]
+    name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+#[value(rename_all = "camelCase")]
+enum Allocation {
+    /// Evenly, by weight.
+    Hashed,
+    /// The nearest hub.
+    GeoLatency,
+    /// The one hub of each entry.
+    Static,
+}
+
+impl Allocation {
+    const fn wire(self) -> &'static str {
+        match self {
+            Self::Hashed => "Hashed",
+            Self::GeoLatency => "GeoLatency",
+            Self::Static => "Static",
+        }
+    }
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    #[command(flatten)]
+    name: Name,
+    /// Host of its service and device APIs; made from the name when not given.
+    #[arg(long, value_name = "HOST")]
+    host_name: Option<String>,
+    /// Id scope, for devices that know one already; made when not given.
+    #[arg(long, value_name = "SCOPE")]
+    id_scope: Option<String>,
+    /// How hubs are chosen where an enrollment does not say.
+    #[arg(long, value_enum, ignore_case = true)]
+    allocation_policy: Option<Allocation>,
+    #[command(flatten)]
+    place: Place,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+/// Where and how large in the cloud; taken and not used.
+#[derive(Debug, Args)]
+pub(crate) struct Place {
+    #[arg(long, short = 'l', hide = true)]
+    location: Option<String>,
+    #[arg(long, hide = true)]
+    sku: Option<String>,
+    #[arg(long, hide = true)]
+    unit: Option<String>,
+    #[arg(long, hide = true, num_args = 0..)]
+    tags: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+struct Update {
+    #[command(flatten)]
+    name: OptionalName,
+    /// How hubs are chosen where an enrollment does not say.
+    #[arg(long, value_enum, ignore_case = true)]
+    allocation_policy: Option<Allocation>,
+    /// Set a property: properties.allocationPolicy=Hashed.
+    #[arg(long, num_args = 1.., value_name = "PATH=VALUE")]
+    set: Vec<String>,
+    #[command(flatten)]
+    admin: AdminArgs,
+}
+
+impl Dps {
+    pub(crate) async fn run(self, session: &mut Session) -> Result {
+        match self.verb {
+            Verb::Create(args) => args.run(session).await,
+            Verb::List { admin } => {
+                let all = admin.find(session)?.all(Kind::Dps).await?;
+                let all: Vec<Value> = all.into_iter().map(|one| one.value).collect();
+                session.output.list(COLUMNS, &all)
+            }
+            Verb::Show { name, admin } => {
+                let admin = admin.find(session)?;
+                let found = admin.resource(Kind::Dps, name.name.as_deref()).await?;
+                session.output.thing(&found.value, &FIRST)
+            }
+            Verb::Update(args) => args.run(session).await,
+            Verb::Delete { name, yes, admin } => {
+                let admin = admin.find(session)?;
+                let found = admin.resource(Kind::Dps, Some(&name.name)).await?;
+                let name = found.name;
+                confirm(&format!("Delete provisioning service '{name}' and all in it?"), yes)?;
+                let doing = format!("delete provisioning service '{name}'");
+                admin.service.call(Call::delete(path(&name), doing)).await.map(drop)
+            }
+            Verb::Enrollment(noun) => noun.run(session).await,
+            Verb::EnrollmentGroup(noun) => noun.run(session).await,
+            Verb::Certificate(noun) => noun.run(session).await,
+            Verb::LinkedHub(noun) => noun.run(session).await,
+            Verb::ConnectionString(noun) => noun.run(session).await,
+            Verb::Policy(noun) => noun.run(session, Kind::Dps).await,
+            Verb::ComputeDeviceKey(verb) => verb.run(session).await,
+            Verb::Registration(noun) => noun.run(session).await,
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, session: &mut Session) -> Result {
+        let name = &self.name.name;
+        let mut properties = Map::new();
+        for (member, given) in [
+            ("hostName", self.host_name.as_deref()),
+            ("idScope", self.id_scope.as_deref()),
+            ("allocationPolicy", self.allocation_policy.map(Allocation::wire)),
+        ] {
+            properties.extend(given.map(|given| (member.to_owned(), given.into())));
+        }
+        let admin = self.admin.find(session)?;
+        let doing = format!("create provisioning service '{name}'");
+        let call = Call::put(path(name), json!({"properties": properties}), doing);
+        let made = admin.service.call(call).await?;
+        session.output.thing(&made, &FIRST)
+    }
+}
+
+impl Update {
+    async fn run(self, session: &mut Session) -> Result {
+        let admin = self.admin.find(session)?;
+        let found = admin.resource(Kind::Dps, self.name.name.as_deref()).await?;
+        let name = found.name;
+        let doing = format!("update provisioning service '{name}'");
+        let mut present = document::members(found.value, &doing)?;
+        for assignment in &self.set {
+            document::set(&mut present, assignment)?;
+        }
+        if let Some(policy) = self.allocation_policy {
+            let assignment = format!("properties.allocationPolicy={}", policy.wire());
+            document::set(&mut present, &assignment)?;
+        } else if self.set.is_empty() {
+            return Err(Failure::usage("nothing to update")
+                .hint("give --set properties.allocationPolicy=Hashed"));
+        }
+        let properties = present.get("properties").unwrap_or(&Value::Null);
+        let mut body = Map::new();
+        for (member, from) in [
+            ("hostName", "serviceOperationsHostName"),
+            ("idScope", "idScope"),
+            ("allocationPolicy", "allocationPolicy"),
+        ] {
+            body.insert(member.into(), properties[from].clone());
+        }
+        let etag = present.get("etag").and_then(Value::as_str);
+        let call = Call::put(path(&name), json!({"properties": body}), doing).if_match(etag);
+        let written = admin.service.call(call).await?;
+        session.output.thing(&written, &FIRST)
+    }
+}
+
+fn path(name: &str) -> String {
+    format!("{}/{}", Kind::Dps.path(), segment(name))
+}

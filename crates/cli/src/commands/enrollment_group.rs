@@ -1,0 +1,218 @@
+//! `muster iot dps enrollment-group`: entries for all devices of a CA or of a group key.
+
+use clap::{Args, Subcommand};
+use serde_json::{Value, json};
+
+use super::attestation_args::{Credentials, Removals, SlotEdits};
+use super::common::{DpsArgs, flag};
+use super::compute_key::ComputeDeviceKey;
+use super::entry::{EntryKind, Settings, object_at};
+use super::registration;
+use crate::Session;
+use crate::failure::{Failure, Result};
+use crate::output::column;
+
+pub(crate) const GROUP: EntryKind = EntryKind {
+    path: "/enrollmentGroups",
+    id: "enrollmentGroupId",
+    noun: "enrollment group",
+    word: "enrollment-group",
+    columns: &[
+        column!("Group id", "enrollmentGroupId"),
+        column!("Status", "provisioningStatus"),
+        column!("Attests by", "attestation"."type"),
+        column!("Allocation", "allocationPolicy"),
+        column!("Hubs", "iotHubs"),
+        column!("Updated", "lastUpdatedDateTimeUtc"),
+    ],
+};
+
+/// Entries for all devices of a CA or of a group key.
+#[derive(Debug, Args)]
+pub(crate) struct EnrollmentGroup {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Create a group; by symmetric key unless a certificate or CA is given.
+    Create(Box<Create>),
+    /// List the groups.
+    List(List),
+    /// Show a group.
+    Show(Show),
+    /// Change a group.
+    Update(Box<Update>),
+    /// Delete a group; its devices' records stay.
+    Delete(Delete),
+    /// Derive a device's key from the group's.
+    ComputeDeviceKey(ComputeDeviceKey),
+    /// The registration records of a group's devices.
+    Registration(registration::OfGroup),
+}
+
+/// The group's id.
+#[derive(Debug, Args)]
+pub(crate) struct GroupId {
+    /// Id of the enrollment group.
+    #[arg(long, visible_aliases = ["gid", "enrollment-group-id", "enrollment-id", "eid"], value_name = "ID")]
+    pub(crate) group_id: String,
+}
+
+/// CA certificates of the provisioning service, by name.
+#[derive(Debug, Args)]
+struct CaNames {
+    /// Name of the primary CA certificate, uploaded before.
+    #[arg(long, visible_aliases = ["cn", "root-ca-name"], value_name = "NAME")]
+    ca_name: Option<String>,
+    /// Name of the secondary CA certificate.
+    #[arg(long, visible_aliases = ["scn", "secondary-root-ca-name"], value_name = "NAME")]
+    secondary_ca_name: Option<String>,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    #[command(flatten)]
+    id: GroupId,
+    #[command(flatten)]
+    credentials: Credentials,
+    #[command(flatten)]
+    authorities: CaNames,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    dps: DpsArgs,
+}
+
+#[derive(Debug, Args)]
+struct List {
+    /// At most this many.
+    #[arg(long, allow_negative_numbers = true)]
+    top: Option<i64>,
+    #[command(flatten)]
+    dps: DpsArgs,
+}
+
+#[derive(Debug, Args)]
+struct Show {
+    #[command(flatten)]
+    id: GroupId,
+    /// Show the symmetric keys too.
+    #[arg(long, visible_alias = "keys", num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
+    show_keys: Option<bool>,
+    #[command(flatten)]
+    dps: DpsArgs,
+}
+
+#[derive(Debug, Args)]
+struct Update {
+    #[command(flatten)]
+    id: GroupId,
+    /// Only if the group still has this etag.
+    #[arg(long, short = 'e')]
+    etag: Option<String>,
+    #[command(flatten)]
+    credentials: Credentials,
+    #[command(flatten)]
+    authorities: CaNames,
+    #[command(flatten)]
+    removals: Removals,
+    #[command(flatten)]
+    settings: Settings,
+    #[command(flatten)]
+    dps: DpsArgs,
+}
+
+#[derive(Debug, Args)]
+struct Delete {
+    #[command(flatten)]
+    id: GroupId,
+    /// Only if the group still has this etag.
+    #[arg(long, short = 'e')]
+    etag: Option<String>,
+    /// Do not ask.
+    #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
+    yes: Option<bool>,
+    #[command(flatten)]
+    dps: DpsArgs,
+}
+
+impl EnrollmentGroup {
+    pub(crate) async fn run(self, session: &mut Session) -> Result {
+        match self.verb {
+            Verb::Create(args) => args.run(session).await,
+            Verb::Update(args) => args.run(session).await,
+            Verb::List(args) => {
+                let service = args.dps.service(session).await?;
+                GROUP.list(session, &service, args.top).await
+            }
+            Verb::Show(args) => {
+                let service = args.dps.service(session).await?;
+                GROUP.show(session, &service, &args.id.group_id, args.show_keys).await
+            }
+            Verb::Delete(args) => {
+                let service = args.dps.service(session).await?;
+                GROUP.delete(&service, &args.id.group_id, args.etag.as_deref()).await
+            }
+            Verb::ComputeDeviceKey(args) => args.run(session).await,
+            Verb::Registration(args) => args.run(session).await,
+        }
+    }
+}
+
+impl CaNames {
+    const fn given(&self) -> bool {
+        self.ca_name.is_some() || self.secondary_ca_name.is_some()
+    }
+}
+
+/// Certificates of intermediates, or names of uploaded CAs, but not both.
+fn slots(credentials: &Credentials, authorities: &CaNames) -> Result<SlotEdits> {
+    match (credentials.has_certificates(), authorities.given()) {
+        (true, true) => Err(Failure::usage("--certificate-path and --ca-name exclude each other")
+            .hint("give the file of an intermediate, or the name of an uploaded CA")),
+        (true, false) => credentials.certificates("signingCertificates"),
+        (false, true) => Ok(SlotEdits {
+            member: "caReferences",
+            primary: authorities.ca_name.as_deref().map(Value::from),
+            secondary: authorities.secondary_ca_name.as_deref().map(Value::from),
+        }),
+        (false, false) => Ok(SlotEdits::default()),
+    }
+}
+
+impl Create {
+    async fn run(self, session: &mut Session) -> Result {
+        let id = &self.id.group_id;
+        let x509 = self.credentials.has_certificates() || self.authorities.given();
+        let attestation = match x509 {
+            true if self.credentials.has_keys() => {
+                return Err(Failure::usage("a group attests by certificates or by keys, not both"));
+            }
+            true => slots(&self.credentials, &self.authorities)?.mechanism(),
+            false => self.credentials.symmetric_key(),
+        };
+        let mut entry = self.settings.new_entry()?;
+        entry.insert("enrollmentGroupId".into(), json!(id));
+        entry.insert("attestation".into(), attestation);
+        let service = self.dps.service(session).await?;
+        GROUP.create(session, &service, id, entry).await
+    }
+}
+
+impl Update {
+    async fn run(self, session: &mut Session) -> Result {
+        let slots = slots(&self.credentials, &self.authorities)?;
+        let service = self.dps.service(session).await?;
+        let (id, etag) = (&self.id.group_id, self.etag.as_deref());
+        GROUP
+            .update(session, &service, id, etag, |entry| {
+                let attestation = object_at(entry, "attestation");
+                self.credentials.edit_keys(attestation)?;
+                slots.edit(attestation, &self.removals)?;
+                self.settings.edit(entry)
+            })
+            .await
+    }
+}

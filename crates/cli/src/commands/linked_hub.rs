@@ -1,0 +1,197 @@
+//! `muster iot dps linked-hub`: the hubs that a provisioning service assigns devices to.
+
+use clap::{Args, Subcommand};
+use serde_json::{Map, Value};
+
+use super::common::{DpsOfAdmin, flag};
+use crate::Session;
+use crate::connection_string::ConnectionString;
+use crate::failure::{Failure, Result};
+use crate::locate::{Admin, values};
+use crate::output::{Column, at, column};
+use crate::service::{Call, segment};
+
+const COLUMNS: &[Column] = &[
+    column!("Hub", "name"),
+    column!("Weight", "allocationWeight"),
+    column!("Takes part in allocation", "applyAllocationPolicy"),
+];
+
+/// The hubs linked to a provisioning service.
+#[derive(Debug, Args)]
+pub(crate) struct LinkedHub {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Link a hub.
+    Create(Create),
+    /// List the linked hubs.
+    List {
+        #[command(flatten)]
+        dps: DpsOfAdmin,
+    },
+    /// Show a linked hub.
+    Show {
+        #[command(flatten)]
+        hub: Linked,
+        #[command(flatten)]
+        dps: DpsOfAdmin,
+    },
+    /// Change a linked hub's part in the allocation.
+    Update {
+        #[command(flatten)]
+        hub: Linked,
+        #[command(flatten)]
+        weight: Weight,
+        #[command(flatten)]
+        dps: DpsOfAdmin,
+    },
+    /// Unlink a hub; its devices stay on it.
+    Delete {
+        #[command(flatten)]
+        hub: Linked,
+        /// Do not ask.
+        #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
+        yes: Option<bool>,
+        #[command(flatten)]
+        dps: DpsOfAdmin,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Linked {
+    /// Name or host of the linked hub.
+    #[arg(long, visible_alias = "hub-name", value_name = "HUB")]
+    linked_hub: String,
+}
+
+#[derive(Debug, Args)]
+struct Weight {
+    /// Share of the devices, 1 to 1000.
+    #[arg(long, value_name = "WEIGHT", value_parser = clap::value_parser!(u16).range(1..=1000))]
+    allocation_weight: Option<u16>,
+    /// Whether the hub takes part in the allocation.
+    #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
+    apply_allocation_policy: Option<bool>,
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// Name or host of the hub.
+    #[arg(long, visible_aliases = ["hn", "linked-hub"], value_name = "HUB")]
+    hub_name: Option<String>,
+    /// Connection string of the hub, in place of its name.
+    #[arg(long, conflicts_with = "hub_name", required_unless_present = "hub_name")]
+    connection_string: Option<String>,
+    #[arg(long, visible_alias = "hrg", hide = true)]
+    hub_resource_group: Option<String>,
+    #[arg(long, short = 'l', hide = true)]
+    location: Option<String>,
+    #[command(flatten)]
+    weight: Weight,
+    #[command(flatten)]
+    dps: DpsOfAdmin,
+}
+
+impl LinkedHub {
+    pub(crate) async fn run(self, session: &mut Session) -> Result {
+        match self.verb {
+            Verb::Create(args) => args.run(session).await,
+            Verb::List { dps } => {
+                let (admin, dps) = dps.find(session).await?;
+                let list = linked(&admin, &dps).await?;
+                session.output.list(COLUMNS, &list)
+            }
+            Verb::Show { hub, dps } => {
+                let (admin, dps) = dps.find(session).await?;
+                let found = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
+                session.output.thing(&found, &["name"])
+            }
+            Verb::Update { hub, weight, dps } => {
+                let (admin, dps) = dps.find(session).await?;
+                let found = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
+                let mut body = weight.body();
+                for member in ["allocationWeight", "applyAllocationPolicy"] {
+                    let present = at(&found, &[member]);
+                    if !body.contains_key(member) && !present.is_null() {
+                        body.insert(member.into(), present.clone());
+                    }
+                }
+                put(session, &admin, &dps, &hub.linked_hub, body).await
+            }
+            Verb::Delete { hub, yes: _, dps } => {
+                let (admin, dps) = dps.find(session).await?;
+                let doing = format!("unlink hub '{}' from '{dps}'", hub.linked_hub);
+                let call = Call::delete(path(&dps, &hub.linked_hub), doing);
+                admin.service.call(call).await.map_err(missing).map(drop)
+            }
+        }
+    }
+}
+
+impl Create {
+    async fn run(self, session: &mut Session) -> Result {
+        let hub = match (&self.hub_name, &self.connection_string) {
+            (Some(name), _) => name.clone(),
+            (None, Some(text)) => ConnectionString::parse(text)?.host,
+            (None, None) => return Err(Failure::usage("which hub?").hint("give --hub-name")),
+        };
+        let (admin, dps) = self.dps.find(session).await?;
+        put(session, &admin, &dps, &hub, self.weight.body()).await
+    }
+}
+
+impl Weight {
+    fn body(&self) -> Map<String, Value> {
+        let mut body = Map::new();
+        if let Some(weight) = self.allocation_weight {
+            body.insert("allocationWeight".into(), weight.into());
+        }
+        if let Some(applies) = self.apply_allocation_policy {
+            body.insert("applyAllocationPolicy".into(), applies.into());
+        }
+        body
+    }
+}
+
+async fn put(
+    session: &mut Session,
+    admin: &Admin,
+    dps: &str,
+    hub: &str,
+    body: Map<String, Value>,
+) -> Result {
+    let call = Call::put(path(dps, hub), body.into(), format!("link hub '{hub}' to '{dps}'"));
+    let answer = admin.service.call(call).await.map_err(|failure| {
+        failure.hint_not_found("`muster iot hub list` shows the hubs of this server")
+    })?;
+    session.output.thing(&answer, &["name"])
+}
+
+async fn linked(admin: &Admin, dps: &str) -> Result<Vec<Value>> {
+    let path = format!("/muster/v1/dps/{}/linked-hubs", segment(dps));
+    Ok(values(admin.service.call(Call::get(path, format!("list the hubs of '{dps}'"))).await?))
+}
+
+/// A hub of the list by its host, or by the host's first label.
+fn find(list: Vec<Value>, hub: &str, dps: &str) -> Result<Value> {
+    let is_meant = |value: &Value| {
+        let host = at(value, &["name"]).as_str().unwrap_or_default();
+        let label = host.split('.').next().unwrap_or(host);
+        host.eq_ignore_ascii_case(hub) || label.eq_ignore_ascii_case(hub)
+    };
+    list.into_iter()
+        .find(is_meant)
+        .ok_or_else(|| missing(Failure::not_found(format!("hub '{hub}' is not linked to '{dps}'"))))
+}
+
+fn path(dps: &str, hub: &str) -> String {
+    format!("/muster/v1/dps/{}/linked-hubs/{}", segment(dps), segment(hub))
+}
+
+fn missing(failure: Failure) -> Failure {
+    failure.hint_not_found("`muster iot dps linked-hub list` shows the linked ones")
+}

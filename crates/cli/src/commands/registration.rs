@@ -1,0 +1,166 @@
+//! Registration records: what became of devices that registered.
+
+use clap::{Args, Subcommand};
+
+use super::common::{DpsArgs, flag};
+use super::enrollment::EnrollmentId;
+use super::enrollment_group::GroupId;
+use crate::Session;
+use crate::failure::{Failure, Result};
+use crate::output::{Column, column};
+use crate::service::{Call, Service, segment};
+
+const COLUMNS: &[Column] = &[
+    column!("Registration id", "registrationId"),
+    column!("Status", "status"),
+    column!("Hub", "assignedHub"),
+    column!("Device id", "deviceId"),
+    column!("Detail", |record| {
+        use crate::output::{at, cell};
+        let error = cell(at(record, &["errorMessage"]));
+        if error.is_empty() { cell(at(record, &["substatus"])) } else { error }
+    }),
+    column!("Updated", "lastUpdatedDateTimeUtc"),
+];
+
+const FIRST: [&str; 4] = ["registrationId", "status", "assignedHub", "deviceId"];
+
+/// `muster iot dps enrollment registration`.
+#[derive(Debug, Args)]
+pub(crate) struct OfEnrollment {
+    #[command(subcommand)]
+    verb: EnrollmentVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum EnrollmentVerb {
+    /// Show the record.
+    Show {
+        #[command(flatten)]
+        id: EnrollmentId,
+        #[command(flatten)]
+        dps: DpsArgs,
+    },
+    /// Delete the record; the enrollment and the device on its hub stay.
+    Delete {
+        #[command(flatten)]
+        id: EnrollmentId,
+        #[command(flatten)]
+        rest: Deletion,
+        #[command(flatten)]
+        dps: DpsArgs,
+    },
+}
+
+/// `muster iot dps enrollment-group registration`.
+#[derive(Debug, Args)]
+pub(crate) struct OfGroup {
+    #[command(subcommand)]
+    verb: GroupVerb,
+}
+
+#[derive(Debug, Subcommand)]
+enum GroupVerb {
+    /// List the records of a group's devices.
+    List {
+        #[command(flatten)]
+        id: GroupId,
+        /// At most this many.
+        #[arg(long, allow_negative_numbers = true)]
+        top: Option<i64>,
+        #[command(flatten)]
+        dps: DpsArgs,
+    },
+    /// Show a record.
+    Show {
+        #[command(flatten)]
+        id: RegistrationId,
+        #[command(flatten)]
+        dps: DpsArgs,
+    },
+    /// Delete a record; the group and the device on its hub stay.
+    Delete {
+        #[command(flatten)]
+        id: RegistrationId,
+        #[command(flatten)]
+        rest: Deletion,
+        #[command(flatten)]
+        dps: DpsArgs,
+    },
+}
+
+#[derive(Debug, Args)]
+struct RegistrationId {
+    /// Registration id of the device.
+    #[arg(long, visible_alias = "rid", value_name = "ID")]
+    registration_id: String,
+}
+
+#[derive(Debug, Args)]
+struct Deletion {
+    /// Only if the record still has this etag.
+    #[arg(long, short = 'e')]
+    etag: Option<String>,
+    /// Do not ask.
+    #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
+    yes: Option<bool>,
+}
+
+impl OfEnrollment {
+    pub(crate) async fn run(self, session: &mut Session) -> Result {
+        match self.verb {
+            EnrollmentVerb::Show { id, dps } => show(session, &dps, &id.enrollment_id).await,
+            EnrollmentVerb::Delete { id, rest, dps } => {
+                let service = dps.service(session).await?;
+                delete(&service, &id.enrollment_id, rest.etag.as_deref()).await
+            }
+        }
+    }
+}
+
+impl OfGroup {
+    pub(crate) async fn run(self, session: &mut Session) -> Result {
+        match self.verb {
+            GroupVerb::List { id, top, dps } => {
+                let service = dps.service(session).await?;
+                list(session, &service, &id.group_id, top).await
+            }
+            GroupVerb::Show { id, dps } => show(session, &dps, &id.registration_id).await,
+            GroupVerb::Delete { id, rest, dps } => {
+                let service = dps.service(session).await?;
+                delete(&service, &id.registration_id, rest.etag.as_deref()).await
+            }
+        }
+    }
+}
+
+async fn list(session: &mut Session, service: &Service, group: &str, top: Option<i64>) -> Result {
+    let path = format!("/registrations/{}/query", segment(group));
+    let doing = format!("list the registrations of enrollment group '{group}'");
+    let mut list = session.output.open_list(COLUMNS);
+    let call = || Call::post(path.clone(), doing.clone());
+    service.pages(call, top, None, |page| list.page(page)).await?;
+    list.close()
+}
+
+async fn show(session: &mut Session, dps: &DpsArgs, id: &str) -> Result {
+    let service = dps.service(session).await?;
+    let call = Call::get(path(id), format!("read registration '{id}'"));
+    let record = service.call(call).await.map_err(|failure| missing(failure, id))?;
+    session.output.thing(&record, &FIRST)
+}
+
+async fn delete(service: &Service, id: &str, etag: Option<&str>) -> Result {
+    let call = Call::delete(path(id), format!("delete registration '{id}'")).if_match(etag);
+    service.call(call).await.map_err(|failure| missing(failure, id)).map(drop)
+}
+
+fn path(id: &str) -> String {
+    format!("/registrations/{}", segment(id))
+}
+
+fn missing(failure: Failure, id: &str) -> Failure {
+    failure.hint_not_found(format!(
+        "a device gets its record when it registers; `muster explain {id}` tells of its attempts"
+    ))
+}

@@ -1,0 +1,102 @@
+//! The operator's commands, in `az`'s grammar: `muster iot dps enrollment create …`.
+//!
+//! What it is: the subcommands beside `serve` of the one binary ([`Commands`]), a client of the
+//! REST APIs of DPS, hub and administration, a maker of practice certificates (`muster ca`) and a
+//! simulated device (`muster device`).
+//!
+//! What it is not: a part of the server. It links no store and no protocol codec; all that it
+//! knows of the server it learns by HTTPS and from `admin.json` in the data directory.
+//!
+//! Invariants:
+//! - Every spelling of `az`'s options for these commands is taken, so that a written procedure
+//!   runs with `muster` in `az`'s place.
+//! - Standard output carries the answer alone: a table for people, or one JSON document with
+//!   `--output json`. Everything else goes to standard error.
+//! - A failure says what and where in one line, and names the next step in another. Exit codes:
+//!   0 done, 1 failed, 2 misused, 3 not found.
+//! - Private keys are written with mode 0600, and no file is overwritten unasked.
+
+mod commands;
+mod connection_string;
+mod failure;
+mod https;
+mod locate;
+mod output;
+mod service;
+mod transport;
+
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use model::Timestamp;
+
+pub use commands::Commands;
+pub use output::Format;
+
+use crate::failure::Kind;
+use crate::https::Https;
+use crate::output::Output;
+use crate::transport::Transport;
+
+/// Options of every command.
+#[derive(Clone, Debug, clap::Args)]
+pub struct GlobalArgs {
+    /// Form of the output.
+    #[arg(long, short = 'o', global = true, value_enum, default_value_t, ignore_case = true)]
+    pub output: Format,
+    /// The server's data directory; its admin.json tells where the server is.
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_DATA_DIR",
+        default_value = "./muster-data",
+        value_name = "DIR"
+    )]
+    pub data_dir: PathBuf,
+    /// CA certificate to believe the server by, a PEM file.
+    #[arg(long, global = true, env = "MUSTER_CA_FILE", value_name = "FILE")]
+    pub ca_file: Option<PathBuf>,
+}
+
+/// What a command works with.
+struct Session {
+    global: GlobalArgs,
+    transport: Arc<dyn Transport>,
+    clock: fn() -> Timestamp,
+    output: Output,
+}
+
+/// Runs one command to its end; what it has to say is written when it returns.
+pub async fn run(command: Commands, global: GlobalArgs) -> ExitCode {
+    let output = Output::new(global.output, Box::new(std::io::stdout()));
+    let transport = Arc::new(Https { system_bundle: system_bundle() });
+    let mut session = Session { global, transport, clock: now, output };
+    let done = match command.run(&mut session).await {
+        Ok(()) => session.output.flush(),
+        Err(failure) => Err(failure),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if failure.kind() != Kind::Unread {
+                eprintln!("{failure}");
+            }
+            failure.exit_code()
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the driver of the commands; they are handed this")]
+fn now() -> Timestamp {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    Timestamp::from_unix_seconds(0).plus(since.unwrap_or_default())
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one variable that clap does not read for us")]
+fn system_bundle() -> Option<PathBuf> {
+    std::env::var("SSL_CERT_FILE").ok().filter(|file| !file.is_empty()).map(PathBuf::from)
+}
