@@ -2,12 +2,17 @@
 
 use attestation::SymmetricKey;
 use attestation::x509::Certificate;
-use model::{DeviceId, EnrollmentGroupId, Etag, HostName, RegistrationId, Timestamp};
-use provisioning::enrollment::{EntryId, EntryRef, Mechanism, Stamp};
+use model::{
+    CertificateName, DeviceId, EnrollmentGroupId, Etag, HostName, IdScope, RegistrationId,
+    Revision, ServiceName, Timestamp,
+};
+use provisioning::enrollment::{AllocationPolicy, EntryId, EntryRef, Mechanism, Stamp};
 use provisioning::explain::{Explanation, Outcome};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota};
 use provisioning::registration::{
     Assigned, Failure, FailureKind, Registration, RegistrationStatus, Substatus,
 };
+use provisioning::view::{InstanceView, Versioned};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_893_456_000);
@@ -109,4 +114,36 @@ pub(crate) fn value(text: &[u8]) -> serde_json::Value {
 /// A JSON body as text.
 pub(crate) fn text(body: &[u8]) -> String {
     String::from_utf8(body.to_vec()).unwrap()
+}
+
+/// An instance with two linked hubs and the CA certificate `root`.
+pub(crate) fn instance() -> InstanceView {
+    let linked = |name: &str| LinkedHub {
+        host: HostName::parse(name).unwrap(),
+        allocation_weight: 1,
+        apply_allocation_policy: true,
+    };
+    let root = CaCertificate {
+        name: CertificateName::parse("root").unwrap(),
+        certificate: certificate("root").0,
+        verified: true,
+        etag: Etag::new("e"),
+        created: NOW,
+        updated: NOW,
+    };
+    InstanceView {
+        dps: Dps {
+            name: ServiceName::parse("dps").unwrap(),
+            id_scope: IdScope::parse("0ne00ABCDEF").unwrap(),
+            host: HostName::parse("dps.localhost").unwrap(),
+            allocation_policy: AllocationPolicy::Hashed,
+            linked_hubs: vec![linked("hub1.localhost"), linked("hub2.localhost")],
+            policies: Vec::new(),
+            quota: Quota::default(),
+            created: NOW,
+        },
+        groups: Vec::new(),
+        ca_certificates: vec![Versioned { value: root, revision: Revision(1) }],
+        generation: Revision(1),
+    }
 }
