@@ -44,7 +44,6 @@ pub(crate) fn dps_api(fault: &ApiError, missing: Missing) -> WireError {
         | ApiError::PreconditionFailed
         | ApiError::DeviceDraft(_)
         | ApiError::Invalid(_)
-        | ApiError::CertificateInUse { .. }
         | ApiError::QuotaReached { .. }
         | ApiError::Fault(_) => dps(&api(fault, missing)),
     }
@@ -59,7 +58,6 @@ pub(crate) fn hub_api(fault: &ApiError, missing: Missing) -> WireError {
         | ApiError::PreconditionFailed
         | ApiError::Draft(_)
         | ApiError::Invalid(_)
-        | ApiError::CertificateInUse { .. }
         | ApiError::QuotaReached { .. }
         | ApiError::Fault(_) => hub(&api(fault, missing)),
     }
@@ -73,7 +71,6 @@ fn api(fault: &ApiError, missing: Missing) -> ApiFault {
         ApiError::Draft(fault) => ApiFault::Invalid(fault.to_string()),
         ApiError::DeviceDraft(fault) => ApiFault::Invalid(fault.to_string()),
         ApiError::Invalid(because) => ApiFault::Invalid(because.clone()),
-        ApiError::CertificateInUse { by } => ApiFault::CertificateInUse { by: by.clone() },
         ApiError::QuotaReached { what, max } => ApiFault::QuotaReached { what, max: *max },
         ApiError::Fault(fault) => own(fault),
     }

@@ -152,7 +152,7 @@ async fn accept_all(
 ) {
     let mut pause = AcceptPause::default();
     loop {
-        let next = async || socket.accept().await;
+        let next = || socket.accept();
         let (stream, address) = accept(next, &mut pause, &connection.counters).await;
         connection.counters.count_accepted();
         // One connection per listener waits here for room; the others wait in the backlog.
@@ -162,8 +162,8 @@ async fn accept_all(
 }
 
 /// The next connection, after as many failures as it takes.
-async fn accept<T>(
-    next: impl AsyncFn() -> io::Result<T>,
+async fn accept<T, F: Future<Output = io::Result<T>>>(
+    next: impl Fn() -> F,
     pause: &mut AcceptPause,
     counters: &Counters,
 ) -> T {
@@ -189,6 +189,7 @@ async fn accept<T>(
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::future::ready;
 
     use tokio::time::Instant;
 
@@ -199,12 +200,10 @@ mod tests {
         let (left, counters) = (Cell::new(failures), Counters::default());
         let mut pause = AcceptPause::default();
         let began = Instant::now();
-        let next = async || match left.get() {
-            0 => Ok(()),
-            some => {
-                left.set(some - 1);
-                Err(failure())
-            }
+        let next = || {
+            let some = left.get();
+            left.set(some.saturating_sub(1));
+            ready(if some == 0 { Ok(()) } else { Err(failure()) })
         };
         accept(next, &mut pause, &counters).await;
         assert!(pause.is_first_of_burst());

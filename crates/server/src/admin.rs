@@ -33,8 +33,9 @@ struct AdminFile {
 pub(crate) fn policy(data_dir: &Path, entropy: &dyn Entropy) -> Result<Policy<AdminRight>> {
     let file = data_dir.join(FILE);
     let primary = match fs::read_to_string(&file) {
-        Ok(text) => key_in(&text)
-            .with_context(|| format!("{} has no key; delete it to get a new one", file.display()))?,
+        Ok(text) => key_in(&text).with_context(|| {
+            format!("{} has no key; delete it to get a new one", file.display())
+        })?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => fresh(entropy)?,
         Err(error) => {
             return Err(error).with_context(|| format!("can not read {}", file.display()));

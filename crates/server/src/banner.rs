@@ -25,8 +25,10 @@ pub(crate) fn banner(
     let mut line = |part: std::fmt::Arguments<'_>| {
         let _ = writeln!(text, "{part}");
     };
-    line(format_args!("Muster is listening: HTTPS and WebSockets on {}, MQTT on {}.",
-        bound.https_port, bound.mqtt_port));
+    line(format_args!(
+        "Muster is listening: HTTPS and WebSockets on {}, MQTT on {}.",
+        bound.https_port, bound.mqtt_port
+    ));
     line(format_args!(""));
     line(format_args!("  Data            {} ({made})", data_dir.display()));
     line(format_args!("  CA certificate  {}", ca.display()));
@@ -66,7 +68,9 @@ pub(crate) fn banner(
         line(format_args!(
             "Azure SDKs have 443 and 8883 built in and can not be told others. To grant them:"
         ));
-        line(format_args!("  sudo setcap cap_net_bind_service=+ep $(readlink -f target/release/muster)"));
+        line(format_args!(
+            "  sudo setcap cap_net_bind_service=+ep $(readlink -f target/release/muster)"
+        ));
         line(format_args!("  or: sudo sysctl net.ipv4.ip_unprivileged_port_start=443"));
     }
     line(format_args!(""));

@@ -187,10 +187,8 @@ impl Config {
             faults.push(format!("log.filter: {error}; write it like \"info,gateway=debug\""));
         }
         let dps = file.first_start.dps.unwrap_or_else(|| "dps".to_owned());
-        let hubs = file
-            .first_start
-            .hubs
-            .unwrap_or_else(|| vec!["hub1".to_owned(), "hub2".to_owned()]);
+        let hubs =
+            file.first_start.hubs.unwrap_or_else(|| vec!["hub1".to_owned(), "hub2".to_owned()]);
         names(&dps, &hubs, &mut faults);
         let config = Self {
             data_dir: flags
@@ -203,10 +201,7 @@ impl Config {
                 https_port: flags.https_port.or(file.listen.https_port),
                 mqtt_port: flags.mqtt_port.or(file.listen.mqtt_port),
             },
-            log: Log {
-                filter,
-                format: flags.log_format.or(file.log.format).unwrap_or_default(),
-            },
+            log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
             first_start: FirstStart { dps, hubs },
         };
         match (config.listen.https_port, config.listen.mqtt_port) {
@@ -282,8 +277,8 @@ fn fields<T: serde::de::DeserializeOwned + Default>(
 }
 
 fn names(dps: &str, hubs: &[String], faults: &mut Vec<String>) {
-    for (key, name) in std::iter::once(("dps", dps))
-        .chain(hubs.iter().map(|name| ("hubs", name.as_str())))
+    for (key, name) in
+        std::iter::once(("dps", dps)).chain(hubs.iter().map(|name| ("hubs", name.as_str())))
     {
         if let Err(error) = ServiceName::parse(name) {
             faults.push(format!("first_start.{key}: {name:?} {error}"));
@@ -338,7 +333,12 @@ mod tests {
                     [log]\nformat = \"xml\"\n[first_start]\ndps = \"-x\"\nhubs = []\n";
         let Faults(faults) = check(text, &Flags::default()).unwrap_err();
         for part in [
-            "color", "\"here\"", "https_prot", "mqtt_port", "log.format", "first_start.dps",
+            "color",
+            "\"here\"",
+            "https_prot",
+            "mqtt_port",
+            "log.format",
+            "first_start.dps",
             "first_start.hubs",
         ] {
             assert!(faults.iter().any(|fault| fault.contains(part)), "{part} in {faults:#?}");

@@ -193,7 +193,7 @@ fn named(common_name: &str) -> DistinguishedName {
 fn valid(params: &mut CertificateParams, now: Timestamp, days: i64) -> Result<()> {
     let at = |seconds: i64| {
         let text = Timestamp::from_unix_seconds(seconds).to_string();
-        let number = |range| -> Result<i32> {
+        let number = |range: std::ops::Range<usize>| -> Result<i32> {
             Ok(text.get(range).context("a timestamp has its digits")?.parse()?)
         };
         let month = u8::try_from(number(5..7)?)?;

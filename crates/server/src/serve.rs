@@ -1,5 +1,6 @@
 //! `muster serve`: wiring.
 
+use std::io::IsTerminal;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
@@ -32,7 +33,11 @@ pub(crate) fn serve(config: &Config) -> Result<()> {
 
 fn log(config: &Config) -> Result<()> {
     let filter = EnvFilter::try_new(&config.log.filter)?;
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let colors = std::io::stderr().is_terminal();
+    let lines = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(colors)
+        .with_writer(std::io::stderr);
     let set = match config.log.format {
         LogFormat::Text => lines.try_init(),
         LogFormat::Json => lines.json().try_init(),
@@ -107,12 +112,9 @@ fn listeners(
         .https
         .into_iter()
         .map(|socket| (socket, https.clone(), gateway.https_handler()))
-        .chain(
-            bound.mqtt.into_iter().map(|socket| (socket, mqtt.clone(), gateway.mqtt_handler())),
-        );
+        .chain(bound.mqtt.into_iter().map(|socket| (socket, mqtt.clone(), gateway.mqtt_handler())));
     for (socket, tls, handler) in sockets {
-        let listener =
-            Listener::new(socket, tls, handler, capacity.clone(), Arc::clone(&counters));
+        let listener = Listener::new(socket, tls, handler, capacity.clone(), Arc::clone(&counters));
         tasks.push(tokio::spawn(listener.run(shutdown.clone())));
     }
     Ok(tasks)

@@ -1,7 +1,7 @@
 //! Enrollments, as operators write and read them.
 
 use model::{EnrollmentGroupId, IfMatch, RegistrationId, ServiceName, limits};
-use provisioning::draft::{self, GroupDraft, IndividualDraft};
+use provisioning::draft::{self, DraftError, GroupDraft, IndividualDraft};
 use provisioning::enrollment::{Entry, Group, GroupAttestation, Individual, Mechanism, Stamp};
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, Versioned};
@@ -72,7 +72,7 @@ impl Service {
                     at: present.as_ref().map(|row| row.revision),
                 },
             ];
-            conditions.extend(self.leaves_are_free(dps, &view, &fresh).await?);
+            conditions.extend(self.leaves_are_free(dps, &fresh).await?);
             let commit = Commit {
                 conditions,
                 writes: vec![Write::Individual(dps.clone(), Box::new(fresh.clone()))],
@@ -86,11 +86,11 @@ impl Service {
         Err(ApiError::Fault(Fault::Contended))
     }
 
-    /// V-12: a certificate belongs to one entry; what was looked at becomes a condition.
+    /// V-12 among individuals: a certificate belongs to one entry; what was looked at becomes a
+    /// condition.
     async fn leaves_are_free(
         &self,
         dps: &ServiceName,
-        view: &InstanceView,
         fresh: &Individual,
     ) -> Result<Vec<Condition>, ApiError> {
         let mut conditions = Vec::new();
@@ -99,18 +99,7 @@ impl Service {
             let other =
                 holders.iter().find(|row| row.value.registration_id != fresh.registration_id);
             if let Some(other) = other {
-                let by = Entry::Individual(&other.value).reference().id.to_string();
-                return Err(ApiError::CertificateInUse { by });
-            }
-            let in_group = view.groups.iter().find(|row| match &row.value.attestation {
-                GroupAttestation::SigningCertificates(slots) => {
-                    slots.iter().any(|slot| slot.thumbprint() == thumbprint)
-                }
-                GroupAttestation::CaReferences(_) | GroupAttestation::SymmetricKey(_) => false,
-            });
-            if let Some(group) = in_group {
-                let by = Entry::Group(&group.value).reference().id.to_string();
-                return Err(ApiError::CertificateInUse { by });
+                return Err(in_use(&other.value));
             }
             conditions.push(Condition::IndividualsByLeaf {
                 dps: dps.clone(),
@@ -210,8 +199,7 @@ impl Service {
                     let thumbprint = slot.thumbprint();
                     let holders = self.store.individuals_by_leaf(dps, &thumbprint).await?;
                     if let Some(holder) = holders.first() {
-                        let by = Entry::Individual(&holder.value).reference().id.to_string();
-                        return Err(ApiError::CertificateInUse { by });
+                        return Err(in_use(&holder.value));
                     }
                     conditions.push(Condition::IndividualsByLeaf {
                         dps: dps.clone(),
@@ -281,6 +269,12 @@ fn may_write(if_match: &IfMatch, present: Option<&Stamp>) -> Result<(), ApiError
         (IfMatch::Absent, Some(_)) => Err(ApiError::AlreadyExists),
         (_, present) => demanded(if_match, present.map(|stamp| &stamp.etag)),
     }
+}
+
+/// The refusal of a certificate that another individual enrollment holds (V-12).
+fn in_use(holder: &Individual) -> ApiError {
+    let by = Entry::Individual(holder).reference().id;
+    ApiError::Draft(DraftError::CertificateInUse { by })
 }
 
 fn group_fits(view: &InstanceView, mechanism: Mechanism) -> Result<(), ApiError> {

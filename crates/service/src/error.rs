@@ -59,11 +59,6 @@ pub enum ApiError {
     DeviceDraft(hub::draft::DraftError),
     /// The request breaks another rule; says what, where, how to mend it.
     Invalid(String),
-    /// A certificate belongs to another entry already (V-12).
-    CertificateInUse {
-        /// The entry that has it.
-        by: String,
-    },
     /// A count may not grow further.
     QuotaReached {
         /// What is counted.
@@ -102,7 +97,6 @@ impl fmt::Display for ApiError {
             Self::Draft(error) => write!(f, "{error}"),
             Self::DeviceDraft(error) => write!(f, "{error}"),
             Self::Invalid(because) => f.write_str(because),
-            Self::CertificateInUse { by } => write!(f, "the certificate belongs to {by}"),
             Self::QuotaReached { what, max } => write!(f, "there are {max} {what} already"),
             Self::Fault(fault) => write!(f, "{fault}"),
         }

@@ -122,8 +122,8 @@ async fn certificates(
         }
         CertificateRoute::Put(name) => {
             let body = admin::certificate_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
-            let certificate = Certificate::from_upload(body.certificate.as_bytes())
-                .map_err(|because| {
+            let certificate =
+                Certificate::from_upload(body.certificate.as_bytes()).map_err(|because| {
                     let because = format!("properties.certificate: {because}");
                     faults::dps(&ApiFault::Invalid(because))
                 })?;

@@ -83,7 +83,9 @@ fn evidence(asked: &Asked) -> Evidence {
     }
     let mut presented = asked.peer.chain.iter().map(|der| Certificate::from_der(der));
     match presented.next() {
-        Some(Ok(leaf)) => Evidence::X509(std::iter::once(leaf).chain(presented.flatten()).collect()),
+        Some(Ok(leaf)) => {
+            Evidence::X509(std::iter::once(leaf).chain(presented.flatten()).collect())
+        }
         Some(Err(_)) | None => Evidence::None,
     }
 }

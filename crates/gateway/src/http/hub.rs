@@ -105,8 +105,7 @@ async fn query_devices(
     let fault = |fault: ApiFault| faults::hub(&fault);
     let text = query::text(&asked.body).map_err(fault)?;
     hub::lists_all(&text).map_err(fault)?;
-    let page =
-        query::page(asked.header("x-ms-max-item-count"), asked.header("x-ms-continuation"));
+    let page = query::page(asked.header("x-ms-max-item-count"), asked.header("x-ms-continuation"));
     let query::PageRequest { limit, after } = page.map_err(fault)?;
     let own = &gateway.service;
     let page = own.devices(host, after.as_deref(), limit).await.map_err(failed_for("*"))?;

@@ -79,10 +79,7 @@ pub(super) async fn answer(
         Route::QueryIndividuals => query_individuals(gateway, dps, &asked).await,
         Route::IndividualMechanism(id) => {
             let (entry, _) = own.individual(dps, &id).await.map_err(enrollment_fault)?;
-            let json = AttestationJson::of_individual(
-                &entry.attestation,
-                Keys::Written,
-            );
+            let json = AttestationJson::of_individual(&entry.attestation, Keys::Written);
             Ok(Reply::json(200, utf8_json(&json)))
         }
         Route::GetGroup(id) => {
@@ -102,8 +99,7 @@ pub(super) async fn answer(
         Route::QueryGroups => query_groups(gateway, dps, &asked).await,
         Route::GroupMechanism(id) => {
             let entry = own.group(dps, &id).await.map_err(enrollment_fault)?;
-            let json =
-                AttestationJson::of_group(&entry.attestation, Keys::Written);
+            let json = AttestationJson::of_group(&entry.attestation, Keys::Written);
             Ok(Reply::json(200, utf8_json(&json)))
         }
         Route::GetRegistration(id) => {
@@ -115,9 +111,7 @@ pub(super) async fn answer(
             deleted.map_err(record_fault).map(|()| Reply::empty(204))
         }
         Route::QueryRegistrations(id) => query_registrations(gateway, dps, &id, &asked).await,
-        Route::BulkIndividuals => {
-            bulk::of_individuals(gateway, dps, &call, &asked, &version).await
-        }
+        Route::BulkIndividuals => bulk::of_individuals(gateway, dps, &call, &asked, &version).await,
         Route::BulkGroups => bulk::of_groups(gateway, dps, &call, &asked, &version).await,
     }
 }
@@ -146,20 +140,12 @@ fn page(asked: &Asked) -> Result<PageRequest, WireError> {
 }
 
 /// The query's text must be one for this collection; the rest of it is not looked at.
-fn checked(
-    asked: &Asked,
-    collection: provisioning::query::Collection,
-) -> Result<(), WireError> {
+fn checked(asked: &Asked, collection: provisioning::query::Collection) -> Result<(), WireError> {
     let text = query::text(&asked.body).map_err(|fault| faults::dps(&fault))?;
     provisioning::query::check(&text, collection).map_err(|error| error::dps(&error))
 }
 
-fn paged(
-    item: ItemType,
-    limit: usize,
-    next: Option<&str>,
-    rows: &impl serde::Serialize,
-) -> Reply {
+fn paged(item: ItemType, limit: usize, next: Option<&str>, rows: &impl serde::Serialize) -> Reply {
     Reply::json(200, utf8_json(rows)).with(query::headers(item, limit, next))
 }
 

@@ -155,12 +155,8 @@ impl Device {
 /// A granted quality of service, as the codec says it.
 pub(super) const fn granted(grant: Grant) -> (SubackCode, Option<Guarantee>) {
     match grant {
-        Grant::AtMostOnce => {
-            (SubackCode::Granted(Qos::AtMostOnce), Some(Guarantee::AtMostOnce))
-        }
-        Grant::AtLeastOnce => {
-            (SubackCode::Granted(Qos::AtLeastOnce), Some(Guarantee::AtLeastOnce))
-        }
+        Grant::AtMostOnce => (SubackCode::Granted(Qos::AtMostOnce), Some(Guarantee::AtMostOnce)),
+        Grant::AtLeastOnce => (SubackCode::Granted(Qos::AtLeastOnce), Some(Guarantee::AtLeastOnce)),
         Grant::Refused => (SubackCode::Failure, None),
     }
 }

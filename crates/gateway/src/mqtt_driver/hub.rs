@@ -4,13 +4,13 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
+use ::hub::permit::{Evidence, Permit};
+use ::hub::twin::Twin;
 use dialect::mqtt::hub::{self, Claim, Mark, Operation, Properties, Subscription};
 use dialect::mqtt::{Message, Refusal};
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use ::hub::permit::{Evidence, Permit};
-use ::hub::twin::Twin;
 use model::{HostName, Timestamp};
 use mqtt::{Connection, Guarantee, PacketId, ReceivedPublish, RequestedFilter, SubackCode};
 use service::access::sessions::Session;

@@ -25,9 +25,9 @@ impl Shown {
     fn of(request: &ConnectRequest, peer: &crate::peer::Peer) -> Self {
         match &request.password {
             Some(password) if !password.0.is_empty() => {
-                let token = std::str::from_utf8(&password.0).ok().and_then(|text| {
-                    SasToken::parse(text).ok()
-                });
+                let token = std::str::from_utf8(&password.0)
+                    .ok()
+                    .and_then(|text| SasToken::parse(text).ok());
                 token.map_or(Self::Unreadable, Self::Token)
             }
             Some(_) | None if peer.chain.is_empty() => Self::Nothing,
@@ -124,9 +124,9 @@ impl Driver {
         match self.gateway.endpoint_of(self.peer.server_name.as_deref()) {
             None => Ok(hub),
             Some(Endpoint::Hub(named) | Endpoint::Alias(Some(named))) if named == hub => Ok(hub),
-            Some(
-                Endpoint::Hub(_) | Endpoint::Alias(_) | Endpoint::Dps(_) | Endpoint::Admin,
-            ) => Err(Refusal::NotAuthorized),
+            Some(Endpoint::Hub(_) | Endpoint::Alias(_) | Endpoint::Dps(_) | Endpoint::Admin) => {
+                Err(Refusal::NotAuthorized)
+            }
         }
     }
 }

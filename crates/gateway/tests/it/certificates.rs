@@ -12,19 +12,19 @@ use rustls_pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
 
 /// A chain, leaf first, and the leaf's key.
-pub struct Identity {
-    pub chain: Vec<CertificateDer<'static>>,
-    pub key: KeyPair,
+pub(crate) struct Identity {
+    pub(crate) chain: Vec<CertificateDer<'static>>,
+    pub(crate) key: KeyPair,
 }
 
 impl Identity {
     /// Self-signed, with a key for the algorithm.
-    pub fn of_kind(algorithm: &'static rcgen::SignatureAlgorithm) -> Self {
+    pub(crate) fn of_kind(algorithm: &'static rcgen::SignatureAlgorithm) -> Self {
         Self::self_signed(KeyPair::generate_for(algorithm).unwrap(), |_| {})
     }
 
     /// Self-signed, with a P-256 key and the parameters changed.
-    pub fn odd(change: impl FnOnce(&mut CertificateParams)) -> Self {
+    pub(crate) fn odd(change: impl FnOnce(&mut CertificateParams)) -> Self {
         Self::self_signed(KeyPair::generate().unwrap(), change)
     }
 
@@ -36,7 +36,7 @@ impl Identity {
     }
 
     /// A leaf, `between` intermediates, and the root.
-    pub fn with_chain(between: usize) -> Self {
+    pub(crate) fn with_chain(between: usize) -> Self {
         let ca_params = || {
             let mut params = CertificateParams::default();
             params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -57,30 +57,30 @@ impl Identity {
     }
 
     /// A certificate with the bytes of somebody else's, and a key of the same kind.
-    pub fn stolen(self) -> Self {
+    pub(crate) fn stolen(self) -> Self {
         Self { key: KeyPair::generate_for(self.key.algorithm()).unwrap(), chain: self.chain }
     }
 
     /// As rustls wants it, without a look at whether key and certificate fit.
-    pub fn certified(&self) -> Arc<CertifiedKey> {
+    pub(crate) fn certified(&self) -> Arc<CertifiedKey> {
         let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(self.key.serialize_der()));
         let key = aws_lc_rs::sign::any_supported_type(&key).unwrap();
         Arc::new(CertifiedKey::new(self.chain.clone(), key))
     }
 }
 
-pub fn expired() -> Identity {
+pub(crate) fn expired() -> Identity {
     Identity::odd(|params| {
         params.not_before = date_time_ymd(2001, 1, 1);
         params.not_after = date_time_ymd(2002, 1, 1);
     })
 }
 
-pub fn ca_as_leaf() -> Identity {
+pub(crate) fn ca_as_leaf() -> Identity {
     Identity::odd(|params| params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained))
 }
 
-pub fn unknown_critical_extension() -> Identity {
+pub(crate) fn unknown_critical_extension() -> Identity {
     Identity::odd(|params| {
         let mut odd = CustomExtension::from_oid_content(&[1, 3, 6, 1, 4, 1, 99999, 1], vec![5, 0]);
         odd.set_criticality(true);
@@ -88,44 +88,50 @@ pub fn unknown_critical_extension() -> Identity {
     })
 }
 
-/// X.509 v1, as `openssl x509 -req` without an extension file makes it.
-pub fn version_1() -> Identity {
+/// X.509 v1, as `openssl x509 -req` without an extension file makes it: a v3 certificate without
+/// its version and its extensions, signed anew.
+pub(crate) fn version_1() -> Identity {
+    const VERSION: u8 = 0xa0;
+    const EXTENSIONS: u8 = 0xa3;
     let Identity { chain, key } = Identity::odd(|_| {});
-    let (_, v3) = X509Certificate::from_der(&chain[0]).unwrap();
-    let algorithm = element(0x30, &[&[0x06, 8], v3.signature_algorithm.algorithm.as_bytes()]);
-    let tbs = &v3.tbs_certificate;
-    let time = |time: x509_parser::time::ASN1Time| {
-        let text = time.to_datetime();
-        let text = format!(
-            "{:04}{:02}{:02}{:02}{:02}{:02}Z",
-            text.year(),
-            u8::from(text.month()),
-            text.day(),
-            text.hour(),
-            text.minute(),
-            text.second()
-        );
-        element(0x18, &[text.as_bytes()])
-    };
-    let validity =
-        element(0x30, &[&time(tbs.validity.not_before), &time(tbs.validity.not_after)]);
-    let signed = element(
-        0x30,
-        &[
-            &element(0x02, &[tbs.raw_serial()]),
-            &algorithm,
-            tbs.issuer.as_raw(),
-            &validity,
-            tbs.subject.as_raw(),
-            tbs.subject_pki.raw,
-        ],
-    );
+    let outer = elements(content(&chain[0]));
+    let fields = elements(content(outer[0]));
+    let kept: Vec<&[u8]> =
+        fields.into_iter().filter(|field| ![VERSION, EXTENSIONS].contains(&field[0])).collect();
+    let signed = element(0x30, &kept);
     let signature = key.sign(&signed).unwrap();
-    let v1 = element(0x30, &[&signed, &algorithm, &element(0x03, &[&[0], &signature])]);
+    let v1 = element(0x30, &[&signed, outer[1], &element(0x03, &[&[0], &signature])]);
     let (_, read) = X509Certificate::from_der(&v1).unwrap();
     assert_eq!(read.version(), X509Version::V1);
-    read.verify_signature_shape();
     Identity { chain: vec![CertificateDer::from(v1)], key }
+}
+
+/// The content of the DER element that the bytes start with.
+fn content(bytes: &[u8]) -> &[u8] {
+    let (header, length) = lengths(bytes);
+    &bytes[header..header + length]
+}
+
+/// How long the header of the DER element is that the bytes start with, and its content.
+fn lengths(element: &[u8]) -> (usize, usize) {
+    match element[1] {
+        short @ ..=0x7f => (2, usize::from(short)),
+        0x81 => (3, usize::from(element[2])),
+        0x82 => (4, usize::from(element[2]) << 8 | usize::from(element[3])),
+        other => panic!("a length of {other:#x} is too long for a certificate"),
+    }
+}
+
+/// The DER elements that follow one another in the bytes.
+fn elements(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    while !bytes.is_empty() {
+        let (header, length) = lengths(bytes);
+        let (element, rest) = bytes.split_at(header + length);
+        found.push(element);
+        bytes = rest;
+    }
+    found
 }
 
 /// One DER element.
@@ -133,7 +139,7 @@ fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let content = parts.concat();
     let mut whole = vec![tag];
     match content.len() {
-        short @ 0..128 => whole.push(u8::try_from(short).unwrap()),
+        short @ ..=0x7f => whole.push(u8::try_from(short).unwrap()),
         long => {
             whole.push(0x82);
             whole.extend(u16::try_from(long).unwrap().to_be_bytes());

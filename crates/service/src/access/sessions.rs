@@ -158,9 +158,16 @@ impl Session {
         &self.shared.key
     }
 
-    /// Begins an operation; none when the permit is gone. See [`Operation`].
+    /// Begins an operation; none when the permit is gone or going. See [`Operation`].
+    ///
+    /// It never waits for a withdrawal: that waits for operations of this session, which may not
+    /// go on while their driver is waiting here.
     pub async fn begin(&self) -> Option<(Operation, Permit)> {
-        let held = Arc::clone(&self.shared.permit).read_owned().await;
+        let held = tokio::select! {
+            biased;
+            _ = self.closing() => return None,
+            held = Arc::clone(&self.shared.permit).read_owned() => held,
+        };
         let permit = held.clone()?;
         Some((Operation(held), permit))
     }

@@ -1,0 +1,108 @@
+//! Writing enrollments: etags, conflicts, certificates that belong to one entry.
+
+use model::{Etag, IfMatch};
+use provisioning::draft::DraftError;
+use serde_json::json;
+use service::ApiError;
+
+use crate::world::{World, call, group, id, individual, keyed};
+
+#[tokio::test]
+async fn a_20_to_a_25_conditional_writes() {
+    let w = World::new().await;
+    let put = |if_match: IfMatch| {
+        let draft = individual("dev", &keyed(1));
+        let service = w.service.clone();
+        let dps = w.dps.clone();
+        async move { service.put_individual(&call(), &dps, &draft, &if_match).await }
+    };
+    assert!(matches!(put(IfMatch::Any).await, Err(ApiError::NotFound)));
+    let first = put(IfMatch::Absent).await.unwrap();
+    assert!(matches!(put(IfMatch::Absent).await, Err(ApiError::AlreadyExists)));
+    let second = put(IfMatch::Etag(first.stamp.etag.clone())).await.unwrap();
+    assert_ne!(first.stamp.etag, second.stamp.etag);
+    assert_eq!(first.stamp.created, second.stamp.created);
+    let stale = put(IfMatch::Etag(first.stamp.etag.clone())).await;
+    assert!(matches!(stale, Err(ApiError::PreconditionFailed)));
+    assert!(put(IfMatch::Any).await.is_ok());
+    let wrong = IfMatch::Etag(Etag::new("x"));
+    let deleted = w.service.delete_individual(&call(), &w.dps, &id("dev"), &wrong).await;
+    assert!(matches!(deleted, Err(ApiError::PreconditionFailed)));
+    let absent = IfMatch::Absent;
+    w.service.delete_individual(&call(), &w.dps, &id("dev"), &absent).await.unwrap();
+    let gone = w.service.delete_individual(&call(), &w.dps, &id("dev"), &absent).await;
+    assert!(matches!(gone, Err(ApiError::NotFound)));
+}
+
+#[tokio::test]
+async fn s_04_a_recreated_entry_is_a_fresh_one() {
+    let w = World::new().await;
+    let symmetric = json!({"attestation": {"type": "symmetricKey"}});
+    w.put("dev", &symmetric).await;
+    let (first, _) = w.service.individual(&w.dps, &id("dev")).await.unwrap();
+    w.delete("dev").await;
+    w.put("dev", &symmetric).await;
+    let (second, _) = w.service.individual(&w.dps, &id("dev")).await.unwrap();
+    assert_ne!(first.stamp.created, second.stamp.created);
+    let keys = |entry: &provisioning::enrollment::Individual| match &entry.attestation {
+        provisioning::enrollment::IndividualAttestation::SymmetricKey(keys) => {
+            keys.primary.to_base64()
+        }
+        _ => panic!("not symmetric"),
+    };
+    assert_ne!(keys(&first), keys(&second));
+}
+
+fn is_in_use<T>(refused: &Result<T, ApiError>) -> bool {
+    matches!(refused, Err(ApiError::Draft(DraftError::CertificateInUse { .. })))
+}
+
+fn self_signed(name: &str) -> String {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+}
+
+#[tokio::test]
+async fn v_12_a_certificate_belongs_to_one_entry() {
+    let w = World::new().await;
+    let pem = self_signed("x");
+    let pinned = json!({"attestation": {"type": "x509", "x509":
+        {"clientCertificates": {"primary": {"certificate": pem}}}}});
+    w.put("a", &pinned).await;
+    let twice = individual("b", &pinned);
+    let refused = w.service.put_individual(&call(), &w.dps, &twice, &IfMatch::Absent).await;
+    assert!(is_in_use(&refused), "{refused:?}");
+    let signing = json!({"attestation": {"type": "x509", "x509":
+        {"signingCertificates": {"primary": {"certificate": pem}}}}});
+    let as_group = group("g", &signing);
+    let refused = w.service.put_group(&call(), &w.dps, &as_group, &IfMatch::Absent).await;
+    assert!(is_in_use(&refused), "{refused:?}");
+    w.delete("a").await;
+    w.put_group("g", &signing).await;
+    let refused = w.service.put_individual(&call(), &w.dps, &twice, &IfMatch::Absent).await;
+    assert!(is_in_use(&refused), "{refused:?}");
+}
+
+#[tokio::test]
+async fn concurrent_writers_with_one_etag_do_not_both_win() {
+    let w = World::new().await;
+    w.put("dev", &keyed(1)).await;
+    let (entry, _) = w.service.individual(&w.dps, &id("dev")).await.unwrap();
+    let etag = IfMatch::Etag(entry.stamp.etag);
+    let write = || {
+        let draft = individual("dev", &keyed(2));
+        let (service, dps, etag) = (w.service.clone(), w.dps.clone(), etag.clone());
+        tokio::spawn(
+            async move { service.put_individual(&call(), &dps, &draft, &etag).await.is_ok() },
+        )
+    };
+    let writers: Vec<_> = (0..8).map(|_| write()).collect();
+    let mut won = 0;
+    for writer in writers {
+        won += usize::from(writer.await.unwrap());
+    }
+    assert_eq!(won, 1);
+}

@@ -1,0 +1,15 @@
+//! Use cases over the model store: records, polls, quota, sessions.
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::wildcard_enum_match_arm,
+    reason = "tests"
+)]
+
+mod enrollments;
+mod hub_side;
+mod records;
+mod sessions;
+mod world;

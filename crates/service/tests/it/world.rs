@@ -1,0 +1,260 @@
+//! A service over the model store, with a clock and randomness of the test's.
+
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use attestation::SymmetricKey;
+use attestation::sas::{self, SasToken};
+use hub::telemetry::{Event, Position};
+use model::{
+    DeviceId, EnrollmentGroupId, HostName, IfMatch, RegistrationId, ServiceName, Timestamp,
+};
+use provisioning::draft::{GroupDraft, IndividualDraft};
+use provisioning::enrollment::ProvisioningStatus;
+use provisioning::registration::Registration;
+use provisioning::view::{Evidence, RegistrationRequest};
+use service::{
+    Accepted, Call, Clock, DpsRequest, Entropy, HubRequest, LinkRequest, PollError, Polled,
+    RegisterError, Service, TelemetryError, TelemetryLog,
+};
+use store::memory::Memory;
+
+pub struct TestClock(AtomicI64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        // A tick each time, so that no two instants are the same.
+        Timestamp::from_unix_ticks(self.0.fetch_add(10, Ordering::SeqCst))
+    }
+}
+
+impl TestClock {
+    pub fn advance(&self, seconds: i64) {
+        self.0.fetch_add(seconds * 10_000_000, Ordering::SeqCst);
+    }
+}
+
+/// Splitmix64: seeded, so that a failure repeats.
+struct TestEntropy(AtomicU64);
+
+impl Entropy for TestEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for chunk in bytes.chunks_mut(8) {
+            let mut z = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
+            z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+            z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+            let random = (z ^ (z >> 31)).to_le_bytes();
+            chunk.copy_from_slice(&random[..chunk.len()]);
+        }
+    }
+}
+
+/// Telemetry in memory; `hold` makes appends wait.
+#[derive(Default)]
+pub struct TestLog {
+    pub events: Mutex<Vec<Event>>,
+    pub hold: tokio::sync::RwLock<()>,
+}
+
+#[async_trait]
+impl TelemetryLog for TestLog {
+    async fn append(&self, _hub: &HostName, event: Event) -> Result<Position, TelemetryError> {
+        let _held = self.hold.read().await;
+        let mut events = self.events.lock().unwrap();
+        events.push(event);
+        Ok(Position { partition: 0, sequence: events.len() as u64 - 1 })
+    }
+
+    async fn read(
+        &self,
+        _hub: &HostName,
+        _partition: u32,
+        _from: u64,
+        _limit: usize,
+    ) -> Result<Vec<(Position, Event)>, TelemetryError> {
+        Ok(Vec::new())
+    }
+}
+
+pub struct World {
+    pub service: Arc<Service>,
+    pub clock: Arc<TestClock>,
+    pub log: Arc<TestLog>,
+    pub dps: ServiceName,
+    scope: String,
+}
+
+pub fn id(text: &str) -> RegistrationId {
+    RegistrationId::parse(text).unwrap()
+}
+
+pub fn group_id(text: &str) -> EnrollmentGroupId {
+    EnrollmentGroupId::parse(text).unwrap()
+}
+
+pub fn device_id(text: &str) -> DeviceId {
+    DeviceId::parse(text).unwrap()
+}
+
+pub fn host(text: &str) -> HostName {
+    HostName::parse(text).unwrap()
+}
+
+pub fn call() -> Call {
+    Call { actor: "test".to_owned(), tracking_id: "t".to_owned(), protocol: "test" }
+}
+
+pub fn key(seed: u8) -> SymmetricKey {
+    SymmetricKey::from_bytes(vec![seed; 32]).unwrap()
+}
+
+/// An enrollment as an operator's tool sends it.
+pub fn individual(name: &str, json: &serde_json::Value) -> IndividualDraft {
+    let mut body = json.clone();
+    body["registrationId"] = name.into();
+    let version = dialect::api_version::ApiVersion::parse("2021-10-01").unwrap();
+    let body = serde_json::to_vec(&body).unwrap();
+    dialect::rest::service::enrollment::draft(&id(name), &body, &version).unwrap()
+}
+
+pub fn group(name: &str, json: &serde_json::Value) -> GroupDraft {
+    let mut body = json.clone();
+    body["enrollmentGroupId"] = name.into();
+    let version = dialect::api_version::ApiVersion::parse("2021-10-01").unwrap();
+    let body = serde_json::to_vec(&body).unwrap();
+    dialect::rest::service::group::draft(&group_id(name), &body, &version).unwrap()
+}
+
+pub fn keyed(seed: u8) -> serde_json::Value {
+    serde_json::json!({"attestation": {"type": "symmetricKey", "symmetricKey": {
+        "primaryKey": key(seed).to_base64(), "secondaryKey": key(seed + 100).to_base64()}}})
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let clock = Arc::new(TestClock(AtomicI64::new(17_900_000_000_000_000)));
+        let log = Arc::new(TestLog::default());
+        let service = Service::open(
+            Arc::new(Memory::default()),
+            log.clone(),
+            clock.clone(),
+            Arc::new(TestEntropy(AtomicU64::new(7))),
+        );
+        let service = Arc::new(service.await.unwrap());
+        let dps = ServiceName::parse("dps").unwrap();
+        let made = service.put_dps(&call(), &dps, DpsRequest::default()).await.unwrap();
+        for name in ["hub1", "hub2"] {
+            let name = ServiceName::parse(name).unwrap();
+            let hub = service.put_hub(&call(), &name, HubRequest::default()).await.unwrap();
+            let link = LinkRequest { allocation_weight: 1, apply_allocation_policy: true };
+            service.put_link(&call(), &dps, &hub.host, &link).await.unwrap();
+        }
+        Self { service, clock, log, dps, scope: made.id_scope.to_string() }
+    }
+
+    pub fn token(&self, name: &str, key: &SymmetricKey) -> Evidence {
+        let resource = format!("{}/registrations/{name}", self.scope);
+        let expires = Timestamp::from_unix_seconds(self.clock.now().unix_seconds() + 86_400);
+        let text = sas::create(&resource, key, expires, Some("registration"));
+        Evidence::Sas(SasToken::parse(&text).unwrap())
+    }
+
+    pub async fn put(&self, name: &str, json: &serde_json::Value) {
+        let draft = individual(name, json);
+        self.service.put_individual(&call(), &self.dps, &draft, &IfMatch::Absent).await.unwrap();
+    }
+
+    pub async fn replace(&self, name: &str, json: &serde_json::Value) {
+        let draft = individual(name, json);
+        self.service.put_individual(&call(), &self.dps, &draft, &IfMatch::Any).await.unwrap();
+    }
+
+    pub async fn put_group(&self, name: &str, json: &serde_json::Value) {
+        let draft = group(name, json);
+        let any = match self.service.group(&self.dps, &group_id(name)).await {
+            Ok(_) => IfMatch::Any,
+            Err(_) => IfMatch::Absent,
+        };
+        self.service.put_group(&call(), &self.dps, &draft, &any).await.unwrap();
+    }
+
+    /// Sets the status of an individual enrollment with these keys.
+    pub async fn status(&self, name: &str, seed: u8, status: ProvisioningStatus) {
+        let mut json = keyed(seed);
+        json["provisioningStatus"] = match status {
+            ProvisioningStatus::Enabled => "enabled".into(),
+            ProvisioningStatus::Disabled => "disabled".into(),
+        };
+        self.replace(name, &json).await;
+    }
+
+    pub async fn delete(&self, name: &str) {
+        let id = id(name);
+        self.service.delete_individual(&call(), &self.dps, &id, &IfMatch::Any).await.unwrap();
+    }
+
+    pub async fn delete_group(&self, name: &str) {
+        let id = group_id(name);
+        self.service.delete_group(&call(), &self.dps, &id, &IfMatch::Any).await.unwrap();
+    }
+
+    pub async fn register(
+        &self,
+        name: &str,
+        evidence: &Evidence,
+    ) -> Result<Accepted, RegisterError> {
+        let request = RegistrationRequest {
+            registration_id: id(name),
+            api_version: "2021-06-01".to_owned(),
+            payload: None,
+        };
+        self.service.register(&call(), &self.dps, &request, evidence).await
+    }
+
+    pub async fn poll(
+        &self,
+        name: &str,
+        operation: &str,
+        evidence: &Evidence,
+    ) -> Result<Polled, PollError> {
+        self.service.poll(&self.dps, &id(name), operation, evidence).await
+    }
+
+    /// Registers, polls, and says what the device is told: the status, and the hub if assigned.
+    pub async fn outcome(&self, name: &str, evidence: &Evidence) -> String {
+        let accepted = match self.register(name, evidence).await {
+            Ok(accepted) => accepted,
+            Err(RegisterError::Rejected(rejection, _)) => {
+                return match rejection {
+                    provisioning::decide::Rejection::Stranger { .. } => "401".to_owned(),
+                    provisioning::decide::Rejection::QuotaReached { .. } => "403".to_owned(),
+                };
+            }
+            Err(error) => panic!("{error:?}"),
+        };
+        match self.poll(name, &accepted.operation_id, evidence).await.unwrap() {
+            Polled::Record(record) => format!("{:?}", record.status).to_lowercase(),
+            Polled::Disabled(_) => "disabled".to_owned(),
+        }
+    }
+
+    pub async fn record(&self, name: &str) -> Option<Registration> {
+        self.service.registration(&self.dps, &id(name)).await.ok()
+    }
+
+    pub async fn device(&self, name: &str) -> Option<store::DeviceView> {
+        for hub in ["hub1.localhost", "hub2.localhost"] {
+            if let Ok(view) = self.service.device(&host(hub), &device_id(name)).await {
+                return Some(view);
+            }
+        }
+        None
+    }
+
+    pub async fn set_quota(&self, registrations: u64) {
+        let quota = provisioning::instance::Quota { registrations, ..Default::default() };
+        let request = DpsRequest { quota: Some(quota), ..DpsRequest::default() };
+        self.service.put_dps(&call(), &self.dps, request).await.unwrap();
+    }
+}
