@@ -5,6 +5,7 @@ use std::io;
 use model::{MAX_DEPTH_DEFAULT, depth_at_most};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::error::Category;
 use serde_json::ser::{CompactFormatter, Formatter};
 
 use crate::rest::error::ApiFault;
@@ -64,8 +65,41 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiFault> {
     if !depth_at_most(text, MAX_DEPTH_DEFAULT) {
         return Err(ApiFault::TooDeep { levels: MAX_DEPTH_DEFAULT });
     }
-    serde_json::from_slice(text)
-        .map_err(|because| ApiFault::Malformed { because: because.to_string() })
+    serde_json::from_slice(text).map_err(|error| malformed(&error))
+}
+
+/// The fault of a text that is not of a type. It says where and of what type, and not a word of
+/// the text itself: a key that was put in the wrong place would else go into answers and logs.
+pub(crate) fn malformed(error: &serde_json::Error) -> ApiFault {
+    let what = match error.classify() {
+        Category::Data => mismatch(&error.to_string()),
+        Category::Syntax | Category::Eof | Category::Io => "it is not JSON".to_owned(),
+    };
+    // A text that was read into memory first has no lines any more.
+    let because = match (error.line(), error.column()) {
+        (0, _) => what,
+        (line, column) => format!("{what}, at line {line} column {column}"),
+    };
+    ApiFault::Malformed { because }
+}
+
+/// The types in serde's words `invalid type: string "…", expected a map`.
+fn mismatch(text: &str) -> String {
+    if let Some(member) =
+        text.strip_prefix("duplicate field `").and_then(|rest| rest.split('`').next())
+    {
+        return format!("{member} is there twice");
+    }
+    let types = text.strip_prefix("invalid type: ").and_then(|rest| {
+        let found = rest.split([' ', ',']).next()?;
+        let (_, expected) = rest.rsplit_once(", expected ")?;
+        let expected = expected.split(" at line ").next()?;
+        Some((found, if expected.starts_with("struct ") { "an object" } else { expected }))
+    });
+    match types {
+        Some((found, expected)) => format!("{found} where {expected} belongs"),
+        None => "a member holds what it may not hold".to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -100,6 +134,34 @@ mod tests {
         assert!(matches!(read::<Value>(text.as_bytes()), Err(ApiFault::TooDeep { levels: 32 })));
         assert!(matches!(read::<Value>(b"{"), Err(ApiFault::Malformed { .. })));
         assert!(matches!(read::<Value>(b""), Err(ApiFault::Malformed { .. })));
+    }
+
+    #[test]
+    fn faults_name_types_and_places_but_no_values() {
+        #[derive(Debug, serde::Deserialize)]
+        struct Inner {
+            _key: Option<String>,
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Outer {
+            _inner: Option<Inner>,
+            _list: Option<Vec<String>>,
+            _flag: Option<bool>,
+        }
+        let check = |text: &str, expected: &str| {
+            let fault = read::<Outer>(text.as_bytes()).unwrap_err();
+            assert_eq!(fault, ApiFault::Malformed { because: expected.to_owned() });
+        };
+        check(
+            r#"{"_inner":"c2VjcmV0, expected a key"}"#,
+            "string where an object belongs, at line 1 column 36",
+        );
+        check(r#"{"_list":{}}"#, "map where a sequence belongs, at line 1 column 9");
+        check(r#"{"_flag":17}"#, "integer where a boolean belongs, at line 1 column 11");
+        check("7", "integer where an object belongs, at line 1 column 1");
+        check(r#"{"_flag":true,"_flag":true}"#, "_flag is there twice, at line 1 column 21");
+        check("{\n\"_flag\":c2VjcmV0", "it is not JSON, at line 2 column 9");
+        check("", "it is not JSON, at line 1 column 0");
     }
 
     proptest! {

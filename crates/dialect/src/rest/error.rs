@@ -25,6 +25,9 @@ pub use hub::{HubFault, hub};
 /// Source: settled D-20; `dps-device-api` §8.
 const RETRY_AFTER_S: u32 = 5;
 
+/// Characters of a message. Source: ours; the longest of our own sentences stay under half of it.
+const MESSAGE_CHARS_MAX: usize = 512;
+
 /// An error as a peer gets to see it: nothing of our insides.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WireError {
@@ -48,9 +51,15 @@ pub struct WireError {
 struct Code(u16, u32, &'static str);
 
 impl Code {
+    /// An error of this code; a message that quotes what a client sent is cut short.
     fn says(self, message: impl Into<String>) -> WireError {
         let Self(status, code, hub_code_name) = self;
-        WireError { status, code, message: message.into(), retry_after: None, hub_code_name }
+        let mut message = message.into();
+        if let Some((at, _)) = message.char_indices().nth(MESSAGE_CHARS_MAX) {
+            message.truncate(at);
+            message.push('…');
+        }
+        WireError { status, code, message, retry_after: None, hub_code_name }
     }
 
     /// For what passes by itself.

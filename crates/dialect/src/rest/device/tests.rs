@@ -112,9 +112,8 @@ fn polls_have_the_shapes_of_the_real_service() {
             .unwrap_or_else(|| panic!("{body}"));
         assert_eq!((code, retry_after, state), expected);
     };
-    let assigning = concat!(
-        r#""assigning","registrationState":{"registrationId":"DEV-1","status":"assigning"}}"#
-    );
+    let assigning =
+        r#""assigning","registrationState":{"registrationId":"DEV-1","status":"assigning"}}"#;
     for status in [RegistrationStatus::Assigning, RegistrationStatus::Unassigned] {
         check(status, group_entry(), Mechanism::X509, (202, Some(2), assigning));
     }

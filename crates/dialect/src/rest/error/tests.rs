@@ -371,3 +371,11 @@ fn waits_are_what_java_takes() {
         assert!(dps(&fault).retry_after.is_some_and(|seconds| (2..=5).contains(&seconds)));
     }
 }
+
+#[test]
+fn messages_that_quote_the_client_are_cut_short() {
+    let hub = "ä".repeat(100_000);
+    let error = dps(&DraftError::HubNotLinked { hub });
+    assert_eq!(error.message.chars().count(), 513);
+    assert!(error.message.ends_with('…'));
+}
