@@ -180,7 +180,9 @@ mod tests {
         ] {
             assert_eq!(SymmetricKey::from_base64(&bad).unwrap_err(), KeyError::NotBase64, "{bad}");
         }
-        assert_eq!(SymmetricKey::from_base64("").unwrap_err(), KeyError::Length);
+        for length in ["", &"-".repeat(89)] {
+            assert_eq!(SymmetricKey::from_base64(length).unwrap_err(), KeyError::Length);
+        }
     }
 
     #[test]

@@ -21,7 +21,7 @@ fn split(resource: &str) -> (&str, &str) {
     };
     let (authority, path) = resource.split_once('/').unwrap_or((resource, ""));
     let host = match authority.rsplit_once(':') {
-        Some((host, port)) if !port.is_empty() && port.bytes().all(|b| b.is_ascii_digit()) => host,
+        Some((host, port)) if port.bytes().all(|b| b.is_ascii_digit()) => host,
         Some(_) | None => authority,
     };
     (host, path.strip_suffix('/').unwrap_or(path))

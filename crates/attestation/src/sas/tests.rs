@@ -64,6 +64,8 @@ fn every_sdks_token_verifies() {
             assert!(!token.is_for("0ne00000001/registrations/dev-11"), "{who}");
             assert!(!token.is_for("0ne00000001/registrations/dev-"), "{who}");
             assert_eq!(token.raw_resource(), sr);
+            let named = ["skn=registration", "skn=x"].iter().any(|skn| fields.contains(skn));
+            assert_eq!(token.key_name().is_some(), named, "{who}");
             assert_eq!(token.expires(), Timestamp::from_unix_seconds(EXPIRES));
         }
     }
@@ -123,6 +125,7 @@ fn k_02_a_prefix_is_compared_by_segment() {
         ("/a", "h.example/a"),
         (":443", "h.example"),
         ("https://", "h.example"),
+        ("/a", "/a/b"),
         ("h.example/devices/dev", "h.example/devices/dev1"),
         ("h.example/devices/dev%252F", "h.example/devices/dev/x"),
     ] {

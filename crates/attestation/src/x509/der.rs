@@ -113,6 +113,7 @@ mod tests {
         assert_eq!(read(&[&[4, 0x82, 1, 0], [0; 256].as_slice()].concat()), Ok(256));
         for bad in [
             [4].as_slice(),
+            &[[4, 0x82, 0, 0x80].as_slice(), &[0; 128]].concat(),
             &[],
             &[4, 1],
             &[4, 0x80, 0, 0],

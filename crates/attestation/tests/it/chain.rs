@@ -184,6 +184,17 @@ fn where_one_branch_fails_another_is_taken() {
 }
 
 #[test]
+fn of_equal_refusals_the_first_is_told() {
+    let [first, second] = ["first", "second"].map(|name| ca(name).self_signed());
+    let by_first = ca("lower").signed_by(&first);
+    let by_second = ca("lower").key_of(&by_first).signed_by(&second);
+    let device = leaf("device").signed_by(&by_first);
+    let missing = |issuer| ChainError::IssuerMissing { subject: cn("lower"), issuer: cn(issuer) };
+    refused(&[&device, &by_first, &by_second], &[], &missing("first"));
+    refused(&[&device, &by_second, &by_first], &[], &missing("second"));
+}
+
+#[test]
 fn the_anchor_need_not_be_self_signed_and_cross_signing_is_followed() {
     // Two roots sign one intermediate; only the second root is verified.
     let first = ca("first").self_signed();

@@ -1,18 +1,15 @@
 //! What an attacker presents: too much, in circles, and to no end.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use attestation::x509::{Certificate, Chain, ChainError, StoredCa, build_chain};
 use model::limits::{CHAIN_PRESENTED_MAX, CHAIN_SIGNATURES_MAX};
 
-use crate::pki::{Held, NOW, ca, certificates, cn, leaf, refused, unverified, verified};
+use crate::pki::{Held, NOW, ca, certificates, cn, leaf, refused, timed, unverified, verified};
 
-/// Builds a chain; it may cost a few milliseconds, or ten times that without optimization.
+/// Builds a chain in at most a few milliseconds, or ten times that without optimization.
 fn quickly(presented: &[Certificate], stored: &[StoredCa]) -> Result<Chain, ChainError> {
-    #[expect(clippy::disallowed_methods, reason = "a test of how long something takes")]
-    let start = Instant::now();
-    let chain = build_chain(presented, stored, NOW);
-    let taken = start.elapsed();
+    let (chain, taken) = timed(|| build_chain(presented, stored, NOW));
     println!("{taken:?} for {} presented: {:?}", presented.len(), chain.as_ref().err());
     assert!(taken < Duration::from_millis(50), "{taken:?}");
     chain
@@ -24,11 +21,13 @@ fn a_hundred_certificates_are_refused_unread() {
     let device = leaf("device").signed_by(&root);
     let mut presented = vec![device.certificate.clone(); CHAIN_PRESENTED_MAX];
     assert!(quickly(&presented, &[verified(&root)]).is_ok());
-    presented.resize(100, device.certificate);
-    assert_eq!(
-        quickly(&presented, &[verified(&root)]).unwrap_err(),
-        ChainError::TooManyCertificates { presented: 100 }
-    );
+    for count in [CHAIN_PRESENTED_MAX + 1, 100] {
+        presented.resize(count, device.certificate.clone());
+        assert_eq!(
+            quickly(&presented, &[verified(&root)]).unwrap_err(),
+            ChainError::TooManyCertificates { presented: count }
+        );
+    }
 }
 
 #[test]
@@ -40,6 +39,8 @@ fn cas_that_sign_each_other_end_in_a_loop() {
     let b_loop = ChainError::Loop { subject: cn("b") };
     refused(&[&device, &a_by_b, &b], &[], &b_loop);
     refused(&[&device, &b, &a_by_b], &[unverified(&b), unverified(&a_by_b)], &b_loop);
+    // Another certificate of an authority that stands below is no way on either.
+    refused(&[&device, &a_by_b, &b, &a], &[], &b_loop);
     // With the self-signed variant of one of them verified, the circle is no obstacle.
     let chain = quickly(&certificates(&[&device, &a_by_b, &b]), &[verified(&a)]).unwrap();
     assert_eq!(chain.path[..2], certificates(&[&device, &a]));
@@ -78,10 +79,58 @@ fn a_mesh_of_cross_signed_cas_costs_a_bounded_time() {
         let stranger = ca("stranger").self_signed();
         assert!(quickly(&presented, &[verified(&stranger)]).is_err());
     }
-    let (device, crossed) = mesh(8, &rcgen::PKCS_ECDSA_P256_SHA256);
-    let stored: Vec<StoredCa> =
-        crossed.into_iter().map(|certificate| StoredCa { certificate, verified: false }).collect();
-    assert_eq!(quickly(&[device.certificate], &stored).unwrap_err(), ChainError::TooMuchWork);
+    // Six need few signatures but have many ways; eight need too many signatures.
+    for cas in [6, 8] {
+        let (device, crossed) = mesh(cas, &rcgen::PKCS_ECDSA_P256_SHA256);
+        let stored: Vec<StoredCa> = crossed
+            .into_iter()
+            .map(|certificate| StoredCa { certificate, verified: false })
+            .collect();
+        assert_eq!(quickly(&[device.certificate], &stored).unwrap_err(), ChainError::TooMuchWork);
+    }
+}
+
+#[test]
+fn copies_add_no_work() {
+    let root = ca("root").self_signed();
+    let upper = ca("upper").signed_by(&root);
+    let lower = ca("lower").signed_by(&upper);
+    let device = leaf("device").signed_by(&lower);
+    let mut presented = vec![&device];
+    for _ in 0..5 {
+        presented.extend([&lower, &upper, &root]);
+    }
+    let untrusted = ChainError::NoVerifiedCa { topmost: cn("root") };
+    assert_eq!(quickly(&certificates(&presented), &[]).unwrap_err(), untrusted);
+}
+
+#[test]
+fn namesakes_with_a_key_of_another_kind_cost_no_signature() {
+    let root = ca("root").self_signed();
+    let device = leaf("device").without_authority_key_id().signed_by(&root);
+    let mut stored: Vec<StoredCa> = (0..=CHAIN_SIGNATURES_MAX)
+        .map(|_| unverified(&ca("root").algorithm(&rcgen::PKCS_ED25519).self_signed()))
+        .collect();
+    stored.push(unverified(&root));
+    let untrusted = ChainError::NoVerifiedCa { topmost: cn("root") };
+    assert_eq!(quickly(&[device.certificate], &stored).unwrap_err(), untrusted);
+}
+
+/// A signature that was found good is good for that certificate alone.
+#[test]
+fn a_forged_certificate_does_not_profit_from_a_good_one() {
+    // One key under two names; only the second name is verified.
+    let known = ca("known").self_signed();
+    let trusted = ca("trusted").key_of(&known).self_signed();
+    let good = ca("middle").signed_by(&known);
+    let impostor = ca("trusted").self_signed();
+    let forged = ca("middle").key_of(&good).without_authority_key_id().signed_by(&impostor);
+    let device = leaf("device").signed_by(&good);
+    refused(
+        &[&device, &good, &forged, &known],
+        &[verified(&trusted)],
+        &ChainError::NoVerifiedCa { topmost: cn("known") },
+    );
 }
 
 #[test]

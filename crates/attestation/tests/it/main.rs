@@ -6,11 +6,13 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod access;
 mod certificate;
 mod chain;
 mod chain_hostile;
 mod chain_rules;
 mod differential;
 mod limbo;
+mod malformed;
 mod pki;
 mod upload;
