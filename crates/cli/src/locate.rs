@@ -282,17 +282,20 @@ pub(crate) fn trust(session: &Session) -> Trust {
 }
 
 fn read_admin_file(path: &Path) -> Result<AdminFile> {
-    let text = std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
-            Failure::new(format!("no server is known here: there is no {}", path.display())).hint(
+    let text = std::fs::read_to_string(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            return Failure::new(format!(
+                "no server is known here: there is no {}",
+                path.display()
+            ))
+            .hint(
                 "start one with `muster serve`, or name its data directory with --data-dir (or \
-                 MUSTER_DATA_DIR), or give a connection string with --login",
-            )
+                     MUSTER_DATA_DIR), or give a connection string with --login",
+            );
         }
-        std::io::ErrorKind::PermissionDenied => Failure::file("read", path, &error).hint(
+        Failure::file("read", path, &error).hint(
             "only the user that runs the server may; or give a connection string with --login",
-        ),
-        _ => Failure::file("read", path, &error),
+        )
     })?;
     serde_json::from_str(&text).map_err(|error| {
         Failure::new(format!("{} is not what the server writes: {error}", path.display()))

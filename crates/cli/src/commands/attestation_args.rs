@@ -74,9 +74,9 @@ impl Credentials {
 
     /// A symmetric key mechanism; the service generates the keys that are not given (V-16).
     pub(crate) fn symmetric_key(&self) -> Value {
-        let mut mechanism = json!({"type": "symmetricKey", "symmetricKey": {}});
-        self.put_keys(&mut mechanism["symmetricKey"]);
-        mechanism
+        let mut keys = Map::new();
+        self.put_keys(&mut keys);
+        json!({"type": "symmetricKey", "symmetricKey": keys})
     }
 
     /// Edits an entry's symmetric keys.
@@ -85,19 +85,16 @@ impl Credentials {
             return Ok(());
         }
         expect_type(attestation, "symmetricKey", "--primary-key and --secondary-key")?;
-        object_at(attestation, "symmetricKey");
-        if let Some(keys) = attestation.get_mut("symmetricKey") {
-            self.put_keys(keys);
-        }
+        self.put_keys(object_at(attestation, "symmetricKey"));
         Ok(())
     }
 
-    fn put_keys(&self, keys: &mut Value) {
+    fn put_keys(&self, keys: &mut Map<String, Value>) {
         for (member, given) in
             [("primaryKey", &self.primary_key), ("secondaryKey", &self.secondary_key)]
         {
             if let Some(given) = given {
-                keys[member] = given.as_str().into();
+                keys.insert(member.into(), given.as_str().into());
             }
         }
     }

@@ -11,7 +11,8 @@ use rcgen::{
     KeyUsagePurpose, RsaKeySize, SerialNumber,
 };
 use rustls_pki_types::CertificateDer;
-use serde_json::{Value, json};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::Session;
 use crate::failure::{Failure, Result};
@@ -103,6 +104,18 @@ enum Role {
     Device,
 }
 
+/// What was written, and where.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Made {
+    subject: String,
+    certificate: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chain: Option<PathBuf>,
+    key: PathBuf,
+    sha256_thumbprint: String,
+}
+
 /// A CA, read from its files.
 struct Authority {
     issuer: Issuer<'static, KeyPair>,
@@ -124,7 +137,7 @@ impl Ca {
                 what.make(Role::Device, issuer.as_ref(), *days, now)?
             }
         };
-        session.output.thing(&made, &["subject", "certificate", "chain", "key"])
+        session.output.thing(&json!(made), &["subject", "certificate", "chain", "key"])
     }
 }
 
@@ -135,7 +148,7 @@ impl What {
         issuer: Option<&Authority>,
         days: u32,
         now: Timestamp,
-    ) -> Result<Value> {
+    ) -> Result<Made> {
         let (key, params) = (self.key_type.generate()?, params(&self.name, role, days, now)?);
         let certificate = match issuer {
             Some(authority) => params.signed_by(&key, &authority.issuer),
@@ -153,17 +166,17 @@ impl What {
         }
         write_file(key_path, &key.serialize_pem(), Secrecy::OwnerOnly)?;
         write_file(pem_path, &pem, Secrecy::Public)?;
-        let mut made = json!({
-            "subject": format!("CN={}", self.name),
-            "certificate": pem_path,
-            "key": key_path,
-            "sha256Thumbprint": thumbprint(certificate.der()),
-        });
+        let has_chain = chain.is_some();
         if let Some(chain) = chain {
             write_file(chain_path, &chain, Secrecy::Public)?;
-            made["chain"] = json!(chain_path);
         }
-        Ok(made)
+        Ok(Made {
+            subject: format!("CN={}", self.name),
+            certificate: pem_path.clone(),
+            chain: has_chain.then(|| chain_path.clone()),
+            key: key_path.clone(),
+            sha256_thumbprint: thumbprint(certificate.der()),
+        })
     }
 }
 
@@ -220,7 +233,7 @@ pub(crate) fn self_signed_device(
     };
     let made = what.make(Role::Device, None, days, now)?;
     eprintln!("note: wrote {0}.pem, its chain and its key {0}.key.pem", stem.display());
-    Ok(crate::output::cell(&made["sha256Thumbprint"]))
+    Ok(made.sha256_thumbprint)
 }
 
 fn params(name: &str, role: Role, days: u32, now: Timestamp) -> Result<CertificateParams> {

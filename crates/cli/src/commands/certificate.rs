@@ -9,7 +9,7 @@ use super::common::{DpsOfAdmin, certificate, flag};
 use crate::Session;
 use crate::failure::{Failure, Result};
 use crate::locate::values;
-use crate::output::{Column, column};
+use crate::output::{Column, at, column};
 use crate::service::{Call, segment};
 
 const COLUMNS: &[Column] = &[
@@ -165,14 +165,14 @@ impl Update {
         let present = admin.service.call(present).await.map_err(missing)?;
         let mut properties = Map::new();
         let certificate =
-            given.map_or_else(|| present["properties"]["certificate"].clone(), Value::from);
+            given.map_or_else(|| at(&present, &["properties", "certificate"]).clone(), Value::from);
         properties.insert("certificate".into(), certificate);
         let verified = self
             .verified
             .verified
-            .map_or_else(|| present["properties"]["isVerified"].clone(), Value::from);
+            .map_or_else(|| at(&present, &["properties", "isVerified"]).clone(), Value::from);
         properties.insert("isVerified".into(), verified);
-        let etag = self.etag.as_deref().or_else(|| present["etag"].as_str());
+        let etag = self.etag.as_deref().or_else(|| at(&present, &["etag"]).as_str());
         let call = Call::put(one(&dps, name), json!({"properties": properties}), doing);
         let written = admin.service.call(call.if_match(etag)).await?;
         session.output.thing(&written, &FIRST)

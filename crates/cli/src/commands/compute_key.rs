@@ -47,14 +47,13 @@ impl ComputeDeviceKey {
 /// A group's primary key.
 pub(crate) async fn group_key(service: &crate::service::Service, group: &str) -> Result<String> {
     let mechanism = GROUP.mechanism(service, group).await?;
-    match at(&mechanism, &["symmetricKey", "primaryKey"]) {
-        serde_json::Value::Null => Err(Failure::new(format!(
+    at(&mechanism, &["symmetricKey", "primaryKey"]).as_str().map(str::to_owned).ok_or_else(|| {
+        Failure::new(format!(
             "enrollment group '{group}' has no symmetric key: it attests by {}",
             cell(at(&mechanism, &["type"]))
         ))
-        .hint("its devices prove themselves by certificates; give --cp and --kp")),
-        key => Ok(cell(key)),
-    }
+        .hint("its devices prove themselves by certificates; give --cp and --kp")
+    })
 }
 
 /// The key of one device of a group. Source: `dps-device-api` §6.3.

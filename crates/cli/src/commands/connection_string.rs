@@ -121,7 +121,7 @@ impl Which {
                 json!({"connectionString": policies.iter().map(written).collect::<Vec<_>>()})
             }
             Some(false) | None => {
-                let policy = self.policy_name.as_deref().unwrap_or(kind.owner());
+                let policy = self.policy_name.as_deref().unwrap_or_else(|| kind.owner());
                 json!({"connectionString": written(pick(&policies, policy)?)})
             }
         };

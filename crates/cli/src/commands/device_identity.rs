@@ -352,23 +352,21 @@ impl Authentication {
             return Ok(());
         }
         let present = device.get("authentication").cloned().unwrap_or(Value::Null);
-        let method = self.auth_method.or(match present["type"].as_str() {
-            Some("selfSigned") => Some(AuthMethod::X509Thumbprint),
-            Some("certificateAuthority") => Some(AuthMethod::X509Ca),
-            Some("sas") => Some(AuthMethod::SharedPrivateKey),
-            Some(_) | None => None,
+        let method = self.auth_method.unwrap_or_else(|| match at(&present, &["type"]).as_str() {
+            Some("selfSigned") => AuthMethod::X509Thumbprint,
+            Some("certificateAuthority") => AuthMethod::X509Ca,
+            Some(_) | None => AuthMethod::SharedPrivateKey,
         });
-        let mut changed = self.value(method.unwrap_or(AuthMethod::SharedPrivateKey))?;
-        if changed["type"] == present["type"] {
-            for (outer, inner) in [
-                ("symmetricKey", "primaryKey"),
-                ("symmetricKey", "secondaryKey"),
-                ("x509Thumbprint", "primaryThumbprint"),
-                ("x509Thumbprint", "secondaryThumbprint"),
-            ] {
-                let kept = at(&present, &[outer, inner]);
-                if changed[outer].is_object() && changed[outer][inner].is_null() {
-                    changed[outer][inner] = kept.clone();
+        let mut changed = self.value(method)?;
+        if at(&changed, &["type"]) == at(&present, &["type"]) {
+            for outer in ["symmetricKey", "x509Thumbprint"] {
+                let Some(now) = changed.get_mut(outer).and_then(Value::as_object_mut) else {
+                    continue;
+                };
+                for (inner, kept) in at(&present, &[outer]).as_object().into_iter().flatten() {
+                    if now.get(inner).is_none_or(Value::is_null) {
+                        now.insert(inner.clone(), kept.clone());
+                    }
                 }
             }
         }

@@ -251,14 +251,13 @@ async fn individual_key(service: &Service, id: &str) -> Result<String> {
     let mechanism = INDIVIDUAL.mechanism(service, id).await.map_err(|failure| {
         failure.hint_not_found("a device of a group: name the group with --group-id")
     })?;
-    match at(&mechanism, &["symmetricKey", "primaryKey"]) {
-        Value::Null => Err(Failure::usage(format!(
+    at(&mechanism, &["symmetricKey", "primaryKey"]).as_str().map(str::to_owned).ok_or_else(|| {
+        Failure::usage(format!(
             "enrollment '{id}' attests by {}, there is no key to register with",
             cell(at(&mechanism, &["type"]))
         ))
-        .hint("give the device's certificate with --cp and its key with --kp")),
-        key => Ok(cell(key)),
-    }
+        .hint("give the device's certificate with --cp and its key with --kp")
+    })
 }
 
 impl Attempt {

@@ -16,7 +16,7 @@ use super::registration::OfGroup;
 use crate::Session;
 use crate::failure::{Failure, Result};
 use crate::locate::Kind;
-use crate::output::{Column, column};
+use crate::output::{Column, at, column};
 use crate::service::{Call, segment};
 
 const COLUMNS: &[Column] = &[
@@ -249,7 +249,7 @@ impl Update {
             ("idScope", "idScope"),
             ("allocationPolicy", "allocationPolicy"),
         ] {
-            body.insert(member.into(), properties[from].clone());
+            body.insert(member.into(), at(properties, &[from]).clone());
         }
         let etag = present.get("etag").and_then(Value::as_str);
         let call = Call::put(path(&name), json!({"properties": body}), doing).if_match(etag);

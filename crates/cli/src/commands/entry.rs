@@ -144,14 +144,15 @@ enum Status {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-#[value(rename_all = "lowercase")]
 enum Reprovision {
     /// Keep the device on its hub.
     Never,
     /// Move it, its twin with it.
-    ReprovisionAndMigrateData,
+    #[value(name = "reprovisionandmigratedata")]
+    MigrateData,
     /// Move it, its twin as the entry says.
-    ReprovisionAndResetData,
+    #[value(name = "reprovisionandresetdata")]
+    ResetData,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -238,8 +239,8 @@ impl Settings {
         if let Some(policy) = self.reprovision_policy {
             let (update, migrate) = match policy {
                 Reprovision::Never => (false, false),
-                Reprovision::ReprovisionAndMigrateData => (true, true),
-                Reprovision::ReprovisionAndResetData => (true, false),
+                Reprovision::MigrateData => (true, true),
+                Reprovision::ResetData => (true, false),
             };
             let policy = json!({"updateHubAssignment": update, "migrateDeviceData": migrate});
             entry.insert("reprovisionPolicy".into(), policy);
@@ -313,7 +314,9 @@ fn check_allocation(entry: &Map<String, Value>) -> Result {
             Err(Failure::usage(format!("static allocation wants one hub, {hubs} given"))
                 .hint("add --iot-hubs with the host name of one linked hub"))
         }
-        Some("custom") if custom["webhookUrl"].is_null() || custom["apiVersion"].is_null() => {
+        Some("custom")
+            if at(custom, &["webhookUrl"]).is_null() || at(custom, &["apiVersion"]).is_null() =>
+        {
             Err(Failure::usage("custom allocation wants a webhook")
                 .hint("add --webhook-url https://… and --api-version 2021-10-01"))
         }

@@ -1,0 +1,229 @@
+//! Services as such: the administration API.
+
+use serde_json::{Value, json};
+
+use super::{KEY, LOGIN, reply, run, run_in};
+use crate::failure::Kind;
+
+fn one_dps() -> Value {
+    json!({"value": [{"name": "dps1", "etag": "e1", "properties": {
+        "idScope": "0ne00000001", "state": "Active", "allocationPolicy": "Hashed",
+        "serviceOperationsHostName": "dps1.localhost",
+        "deviceProvisioningHostName": "dps1.localhost"}}]})
+}
+
+#[tokio::test]
+async fn without_a_server_the_next_step_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let ran = run_in(dir, &["iot", "dps", "list"], Vec::new()).await;
+    let (kind, text) = ran.failure();
+    assert_eq!(kind, Kind::Failed);
+    assert!(text.contains("no server is known here: there is no "), "{text}");
+    assert!(text.contains("hint: start one with `muster serve`, or name its data"), "{text}");
+    assert!(text.contains("--login"), "{text}");
+}
+
+#[tokio::test]
+async fn a_wrong_name_lists_the_right_ones() {
+    let words = ["iot", "dps", "enrollment", "list", "--dps-name", "dps2"];
+    let ran = run(&words, vec![reply(200, &one_dps())]).await;
+    let (kind, text) = ran.failure();
+    assert_eq!(kind, Kind::NotFound);
+    assert!(text.ends_with("hint: this server has: dps1"), "{text}");
+    let ran = run(&["iot", "hub", "show"], vec![reply(200, &json!({"value": []}))]).await;
+    assert!(ran.failure().1.contains("hint: make one with `muster iot hub create --name NAME`"));
+    let two = json!({"value": [{"name": "a", "properties": {}}, {"name": "b", "properties": {}}]});
+    let ran = run(&["iot", "dps", "show"], vec![reply(200, &two)]).await;
+    assert!(ran.failure().1.contains("hint: name one with --dps-name: a, b"));
+}
+
+#[tokio::test]
+async fn the_only_service_needs_no_name() {
+    let ran = run(&["iot", "dps", "show"], vec![reply(200, &one_dps())]).await.ok();
+    assert_eq!(
+        ran.out,
+        "\
+name                                   dps1
+properties.idScope                     0ne00000001
+properties.serviceOperationsHostName   dps1.localhost
+properties.deviceProvisioningHostName  dps1.localhost
+etag                                   e1
+properties.allocationPolicy            Hashed
+properties.state                       Active
+"
+    );
+    let (target, _) = &ran.asked[0];
+    assert_eq!((target.host.as_str(), target.port), ("muster.localhost", 8443));
+    assert!(ran.header(0, "authorization").unwrap().contains("sr=muster.localhost&"));
+}
+
+#[tokio::test]
+async fn a_service_is_created_and_deleted() {
+    let words = ["iot", "dps", "create", "--name", "dps1", "-g", "rg", "-l", "here"];
+    let ran = run(&words, vec![reply(200, &json!({"name": "dps1"}))]).await.ok();
+    assert_eq!(ran.lines(), ["PUT /muster/v1/dps/dps1?api-version=2026-11-01"]);
+    assert_eq!(ran.body(0), json!({"properties": {}}));
+    let words = ["iot", "dps", "delete", "-n", "dps1", "--yes"];
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(204, &Value::Null)]).await.ok();
+    assert_eq!(ran.lines()[1], "DELETE /muster/v1/dps/dps1?api-version=2026-11-01");
+    assert_eq!(ran.out, "");
+    let words = ["iot", "hub", "create", "-n", "hub1", "--host-name", "h.example"];
+    let ran = run(&words, vec![reply(200, &json!({"name": "hub1"}))]).await.ok();
+    assert_eq!(ran.lines(), ["PUT /muster/v1/hubs/hub1?api-version=2026-11-01"]);
+    assert_eq!(ran.body(0), json!({"properties": {"hostName": "h.example"}}));
+}
+
+#[tokio::test]
+async fn update_sets_a_property() {
+    let words =
+        ["iot", "dps", "update", "-n", "dps1", "--set", "properties.allocationPolicy=Static"];
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(200, &json!({}))]).await.ok();
+    assert_eq!(ran.header(1, "if-match"), Some("\"e1\""));
+    assert_eq!(
+        ran.body(1),
+        json!({"properties": {"allocationPolicy": "Static", "hostName": "dps1.localhost",
+            "idScope": "0ne00000001"}})
+    );
+}
+
+#[tokio::test]
+async fn connection_strings_are_printed_bare() {
+    let keys = json!({"value": [
+        {"keyName": "provisioningserviceowner", "primaryKey": KEY, "secondaryKey": "S"},
+        {"keyName": "reader", "primaryKey": "R", "secondaryKey": "R2"},
+    ]});
+    let replies = || vec![reply(200, &one_dps()), reply(200, &keys)];
+    let show = ["iot", "dps", "connection-string", "show", "--dps-name", "dps1"];
+    let ran = run(&show, replies()).await.ok();
+    assert_eq!(
+        ran.out,
+        format!(
+            "HostName=dps1.localhost:8443;SharedAccessKeyName=provisioningserviceowner;\
+             SharedAccessKey={KEY}\n"
+        )
+    );
+    let words = [&show[..], &["--pn", "reader", "--kt", "secondary", "-o", "json"]].concat();
+    let ran = run(&words, replies()).await.ok();
+    let out: Value = serde_json::from_str(&ran.out).unwrap();
+    assert_eq!(
+        out["connectionString"],
+        "HostName=dps1.localhost:8443;SharedAccessKeyName=reader;SharedAccessKey=R2"
+    );
+    let ran = run(&[&show[..], &["--all"]].concat(), replies()).await.ok();
+    assert_eq!(ran.out.lines().count(), 2);
+    let ran = run(&[&show[..], &["--pn", "nobody"]].concat(), replies()).await;
+    assert!(ran.failure().1.contains("hint: there are: provisioningserviceowner, reader"));
+}
+
+#[tokio::test]
+async fn certificates_are_uploaded_listed_and_deleted() {
+    let files = tempfile::tempdir().unwrap();
+    let path = files.path().join("ca.pem");
+    std::fs::write(&path, "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----\n").unwrap();
+    let path = path.to_str().unwrap();
+    let words = [
+        "iot",
+        "dps",
+        "certificate",
+        "create",
+        "--dps-name",
+        "dps1",
+        "--name",
+        "root",
+        "--path",
+        path,
+        "--verified",
+        "true",
+    ];
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(200, &json!({"name": "root"}))]).await;
+    let ran = ran.ok();
+    assert_eq!(ran.lines()[1], "PUT /muster/v1/dps/dps1/certificates/root?api-version=2026-11-01");
+    assert_eq!(
+        ran.body(1),
+        json!({"properties": {"isVerified": true,
+            "certificate": "-----BEGIN CERTIFICATE-----\nAA\n-----END CERTIFICATE-----"}})
+    );
+    let list = json!({"value": [{"name": "root", "properties": {"subject": "CN=Root",
+        "isVerified": true, "expiry": "2036", "thumbprint": "AB"}}]});
+    let words = ["iot", "dps", "certificate", "list", "--dps-name", "dps1"];
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(200, &list)]).await.ok();
+    assert!(ran.out.ends_with("root  true      CN=Root  2036     AB\n"), "{}", ran.out);
+    let words = ["iot", "dps", "certificate", "delete", "--dps-name", "dps1", "-n", "root"];
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(204, &Value::Null)]).await.ok();
+    assert_eq!(ran.header(1, "if-match"), Some("*"));
+}
+
+#[tokio::test]
+async fn a_certificate_is_vouched_for_without_its_file() {
+    let present = json!({"name": "root", "etag": "t", "properties": {"certificate": "MIIB",
+        "isVerified": false}});
+    let words = ["iot", "dps", "certificate", "update", "--dps-name", "dps1", "-n", "root", "-v"];
+    let replies = vec![reply(200, &one_dps()), reply(200, &present), reply(200, &present)];
+    let ran = run(&words, replies).await.ok();
+    assert_eq!(ran.header(2, "if-match"), Some("\"t\""));
+    assert_eq!(ran.body(2), json!({"properties": {"certificate": "MIIB", "isVerified": true}}));
+}
+
+#[tokio::test]
+async fn hubs_are_linked_and_changed() {
+    let words = [
+        "iot",
+        "dps",
+        "linked-hub",
+        "create",
+        "--dps-name",
+        "dps1",
+        "--connection-string",
+        "HostName=hub1.localhost;SharedAccessKeyName=p;SharedAccessKey=AAECAwQFBgcICQoLDA0ODw==",
+        "--allocation-weight",
+        "7",
+    ];
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(200, &json!({}))]).await.ok();
+    assert_eq!(
+        ran.lines()[1],
+        "PUT /muster/v1/dps/dps1/linked-hubs/hub1.localhost?api-version=2026-11-01"
+    );
+    assert_eq!(ran.body(1), json!({"allocationWeight": 7}));
+    let list = json!({"value": [{"name": "hub1.localhost", "allocationWeight": 7,
+        "applyAllocationPolicy": true}]});
+    let words = [
+        "iot",
+        "dps",
+        "linked-hub",
+        "update",
+        "--dps-name",
+        "dps1",
+        "--linked-hub",
+        "HUB1",
+        "--apply-allocation-policy",
+        "false",
+    ];
+    let replies = vec![reply(200, &one_dps()), reply(200, &list), reply(200, &json!({}))];
+    let ran = run(&words, replies).await.ok();
+    assert_eq!(ran.body(2), json!({"allocationWeight": 7, "applyAllocationPolicy": false}));
+}
+
+#[tokio::test]
+async fn an_explanation_is_told_or_printed() {
+    let attempts = json!({"value": [
+        {"trackingId": "t2", "dps": "dps1", "protocol": "mqtt", "at": "2026-01-02T00:00:00Z",
+         "explanation": {"registrationId": "r", "mechanism": null, "chain": [], "steps": [],
+            "outcome": {"rejected": {"because": "neither a certificate nor a token was shown"}}}},
+        {"trackingId": "t1", "explanation": {"registrationId": "r"}},
+    ]});
+    let ran = run(&["explain", "r"], vec![reply(200, &attempts)]).await.ok();
+    assert_eq!(ran.lines(), ["GET /muster/v1/explanations/r?api-version=2026-11-01"]);
+    assert_eq!(
+        ran.out,
+        "\
+r at 2026-01-02T00:00:00Z, on dps1, by mqtt
+  outcome:     refused: neither a certificate nor a token was shown
+  evidence:    none
+  tracking id: t2
+"
+    );
+    let ran = run(&["explain", "r", "--all", "-o", "json"], vec![reply(200, &attempts)]).await.ok();
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap(), attempts["value"]);
+    let ran = run(&["explain", "x", "-l", LOGIN], vec![reply(200, &json!({"value": []}))]).await;
+    assert_eq!(ran.failure().0, Kind::NotFound);
+}
