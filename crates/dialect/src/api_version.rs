@@ -138,6 +138,8 @@ mod tests {
         assert!(!knows("2018-04-01"));
         assert!(!knows("2017-08-31-preview"));
         assert!(knows("2018-09-01-preview"));
+        assert!(knows("2018-09-01"));
+        assert!(!knows("2018-08-31-preview"));
         assert!(knows("2021-10-01"));
     }
 }

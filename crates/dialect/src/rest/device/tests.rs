@@ -187,6 +187,15 @@ fn d_10_a_refused_device_is_told_neither_hub_nor_device_id() {
 }
 
 #[test]
+fn the_group_that_is_told_is_the_owner() {
+    let owned = record(RegistrationStatus::Assigned, group_entry(), Mechanism::X509);
+    let by = record(RegistrationStatus::Assigned, individual_entry(), Mechanism::X509).owner;
+    let record = Registration { decided_by: by, ..owned };
+    let answer = looked_up(&record, &id("dev-1"), Shown::AsStored);
+    assert_eq!(value(&answer.body)["x509"], json!({"enrollmentGroupId": "group-1"}));
+}
+
+#[test]
 fn a_look_up_is_not_wrapped() {
     let record = record(RegistrationStatus::Assigned, individual_entry(), Mechanism::X509);
     let answer = looked_up(&record, &id("dev-1"), Shown::AsStored);
