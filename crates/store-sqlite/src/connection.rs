@@ -1,0 +1,149 @@
+//! The files of a store, and how a connection to them is set up.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::OpenError;
+use crate::options::{
+    BUSY_TIMEOUT, MMAP_BYTES, Options, PAGE_BYTES, READER_CACHE_KIB, STATEMENTS_CACHED_MAX,
+    WRITER_CACHE_KIB,
+};
+
+/// Says that this process alone has the store open, until it is dropped or the process ends.
+///
+/// Sessions are closed by the process that made a change: with two on one file, a device that one
+/// disabled would go on talking to the other.
+#[derive(Debug)]
+pub(crate) struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    pub(crate) fn take(database: &Path) -> Result<Self, OpenError> {
+        let path = beside(database, "-lock");
+        let fault = |source| OpenError::File { path: path.clone(), source };
+        let file = private().create(true).truncate(false).open(&path).map_err(fault)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: database.to_path_buf() }),
+            Err(TryLockError::Error(source)) => Err(fault(source)),
+        }
+    }
+}
+
+/// Makes the database's file, for its owner's eyes only, where there is none.
+///
+/// The file may not be open elsewhere in this process: closing a second handle would drop
+/// SQLite's locks. [`Lock`] sees to that. SQLite gives its other files the mode of this one.
+pub(crate) fn create(database: &Path) -> Result<(), OpenError> {
+    let fault = |source| OpenError::File { path: database.to_path_buf(), source };
+    match private().create_new(true).open(database) {
+        Ok(file) => file.sync_all().map_err(fault)?,
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => return Ok(()),
+        Err(error) => return Err(fault(error)),
+    }
+    let directory = match database.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        Some(_) | None => Path::new("."),
+    };
+    // The name of the file must survive power loss as well as what is in it.
+    if cfg!(unix) {
+        File::open(directory).and_then(|dir| dir.sync_all()).map_err(fault)
+    } else {
+        Ok(())
+    }
+}
+
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+/// The path of a file that belongs to the database: its name with a suffix.
+pub(crate) fn beside(database: &Path, suffix: &str) -> PathBuf {
+    let mut name = database.as_os_str().to_owned();
+    name.push(suffix);
+    PathBuf::from(name)
+}
+
+const ANY_THREAD_AT_A_TIME: OpenFlags = OpenFlags::SQLITE_OPEN_NO_MUTEX;
+
+/// Opens the connection that writes.
+pub(crate) fn writer(database: &Path, options: &Options) -> Result<Connection, OpenError> {
+    open_writer(database, options).map_err(OpenError::database("opening the writer's connection"))
+}
+
+fn open_writer(database: &Path, options: &Options) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | ANY_THREAD_AT_A_TIME;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "page_size", PAGE_BYTES)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "cache_size", -WRITER_CACHE_KIB)?;
+    connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
+    if let Some(pages) = options.pages_max {
+        connection.pragma_update(None, "max_page_count", pages.get())?;
+    }
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+    Ok(connection)
+}
+
+/// Opens a connection that reads.
+pub(crate) fn reader(database: &Path) -> Result<Connection, OpenError> {
+    open_reader(database).map_err(OpenError::database("opening a reader's connection"))
+}
+
+fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | ANY_THREAD_AT_A_TIME;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
+    connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+    Ok(connection)
+}
+
+/// Opens the connection that carries pages from the log to the database.
+pub(crate) fn checkpointer(database: &Path) -> Result<Connection, OpenError> {
+    open_checkpointer(database)
+        .map_err(OpenError::database("opening the checkpointer's connection"))
+}
+
+fn open_checkpointer(database: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | ANY_THREAD_AT_A_TIME;
+    let connection = Connection::open_with_flags(database, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 0)?;
+    Ok(connection)
+}
+
+/// How thorough a checkpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checkpoint {
+    /// Carries over what no reader stands in the way of; waits for nobody.
+    Passive,
+    /// Carries over everything, so that the next commit begins the log anew.
+    Restart,
+    /// The same, and gives the log's room back to the file system.
+    Truncate,
+}
+
+/// Carries pages from the log to the database.
+pub(crate) fn checkpoint(connection: &Connection, how: Checkpoint) -> rusqlite::Result<()> {
+    let sql = match how {
+        Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
+        Checkpoint::Restart => "PRAGMA wal_checkpoint(RESTART)",
+        Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
+    };
+    connection.prepare_cached(sql)?.query_row([], |_| Ok(()))
+}

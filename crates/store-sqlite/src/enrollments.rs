@@ -1,0 +1,188 @@
+//! Individual enrollments, and the index of the certificates that they hold.
+
+use async_trait::async_trait;
+use model::{EnrollmentGroupId, RegistrationId, Revision, ServiceName, Sha256};
+use provisioning::enrollment::{Group, Individual, IndividualAttestation};
+use provisioning::view::Versioned;
+use rusqlite::Connection;
+use store::{Enrollments, Page, StoreError};
+
+use crate::apply::Applying;
+use crate::error::Fault;
+use crate::{Sqlite, instances, sql};
+
+#[async_trait]
+impl Enrollments for Sqlite {
+    async fn individual(
+        &self,
+        dps: &ServiceName,
+        id: &RegistrationId,
+    ) -> Result<Option<Versioned<Individual>>, StoreError> {
+        let (dps, id) = (dps.clone(), id.clone());
+        self.read("an individual enrollment", move |snapshot| {
+            individual(snapshot.connection, &dps, &id)
+        })
+        .await
+    }
+
+    async fn individuals_by_leaf(
+        &self,
+        dps: &ServiceName,
+        thumbprint: &Sha256,
+    ) -> Result<Vec<Versioned<Individual>>, StoreError> {
+        let (dps, thumbprint) = (dps.clone(), *thumbprint);
+        self.read("individual enrollments by certificate", move |snapshot| {
+            by_leaf(snapshot.connection, &dps, &thumbprint)
+        })
+        .await
+    }
+
+    async fn individuals(
+        &self,
+        dps: &ServiceName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Individual>, StoreError> {
+        // No key is empty, so that the empty text comes before them all.
+        let (dps, after) = (dps.clone(), after.unwrap_or_default().to_owned());
+        self.read("a page of individual enrollments", move |snapshot| {
+            sql::page(
+                snapshot.connection,
+                "SELECT revision, doc, key FROM individual
+                 WHERE dps = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
+                (dps.as_str(), after, sql::one_more_than(limit)),
+                limit,
+            )
+        })
+        .await
+    }
+
+    async fn individual_count(&self, dps: &ServiceName) -> Result<u64, StoreError> {
+        let dps = dps.clone();
+        self.read("the number of individual enrollments", move |snapshot| {
+            let sql = "SELECT individuals FROM tally WHERE dps = ?1";
+            let mut statement = snapshot.connection.prepare_cached(sql)?;
+            let mut rows = statement.query([dps.as_str()])?;
+            rows.next()?.map_or(Ok(0), |row| sql::unsigned(row, 0))
+        })
+        .await
+    }
+
+    async fn group(
+        &self,
+        dps: &ServiceName,
+        id: &EnrollmentGroupId,
+    ) -> Result<Option<Versioned<Group>>, StoreError> {
+        let (dps, id) = (dps.clone(), id.clone());
+        self.read("an enrollment group", move |snapshot| {
+            instances::group(snapshot.connection, &dps, &id)
+        })
+        .await
+    }
+}
+
+pub(crate) fn individual(
+    connection: &Connection,
+    dps: &ServiceName,
+    id: &RegistrationId,
+) -> Result<Option<Versioned<Individual>>, Fault> {
+    sql::one(
+        connection,
+        "SELECT revision, doc FROM individual WHERE dps = ?1 AND key = ?2",
+        (dps.as_str(), id.key()),
+    )
+}
+
+pub(crate) fn by_leaf(
+    connection: &Connection,
+    dps: &ServiceName,
+    thumbprint: &Sha256,
+) -> Result<Vec<Versioned<Individual>>, Fault> {
+    sql::many(
+        connection,
+        "SELECT individual.revision, individual.doc
+         FROM individual_leaf JOIN individual USING (dps, key)
+         WHERE individual_leaf.dps = ?1 AND individual_leaf.thumbprint = ?2
+         ORDER BY individual.created, individual.key",
+        (dps.as_str(), thumbprint.0),
+    )
+}
+
+pub(crate) fn individual_revision(
+    connection: &Connection,
+    dps: &ServiceName,
+    id: &RegistrationId,
+) -> Result<Option<Revision>, Fault> {
+    sql::revision(
+        connection,
+        "SELECT revision FROM individual WHERE dps = ?1 AND key = ?2",
+        (dps.as_str(), id.key()),
+    )
+}
+
+pub(crate) fn leaf_revisions(
+    connection: &Connection,
+    dps: &ServiceName,
+    thumbprint: &Sha256,
+) -> Result<Vec<Revision>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT individual.revision
+         FROM individual_leaf JOIN individual USING (dps, key)
+         WHERE individual_leaf.dps = ?1 AND individual_leaf.thumbprint = ?2
+         ORDER BY individual.created, individual.key",
+    )?;
+    let mut rows = statement.query((dps.as_str(), thumbprint.0))?;
+    let mut found = Vec::new();
+    while let Some(row) = rows.next()? {
+        found.push(Revision(sql::unsigned(row, 0)?));
+    }
+    Ok(found)
+}
+
+pub(crate) fn write_individual(
+    applying: &mut Applying<'_>,
+    dps: &ServiceName,
+    value: &Individual,
+) -> Result<(), Fault> {
+    let revision = applying.next_revision();
+    let connection = applying.connection;
+    let key = value.registration_id.key();
+    sql::run(
+        connection,
+        "INSERT INTO individual (dps, key, created, revision, doc) VALUES (?1, ?2, ?3, ?4, ?5)
+         ON CONFLICT (dps, key) DO UPDATE SET
+             created = excluded.created, revision = excluded.revision, doc = excluded.doc",
+        (dps.as_str(), key, value.stamp.created.unix_ticks(), revision, sql::document(value)?),
+    )?;
+    sql::run(
+        connection,
+        "DELETE FROM individual_leaf WHERE dps = ?1 AND key = ?2",
+        (dps.as_str(), key),
+    )?;
+    let IndividualAttestation::ClientCertificates(slots) = &value.attestation else {
+        return Ok(());
+    };
+    for certificate in slots.iter() {
+        // Both slots may hold the same certificate.
+        sql::run(
+            connection,
+            "INSERT INTO individual_leaf (dps, thumbprint, key) VALUES (?1, ?2, ?3)
+             ON CONFLICT DO NOTHING",
+            (dps.as_str(), certificate.thumbprint().0, key),
+        )?;
+    }
+    Ok(())
+}
+
+pub(crate) fn delete_individual(
+    applying: &Applying<'_>,
+    dps: &ServiceName,
+    id: &RegistrationId,
+) -> Result<(), Fault> {
+    sql::run(
+        applying.connection,
+        "DELETE FROM individual WHERE dps = ?1 AND key = ?2",
+        (dps.as_str(), id.key()),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,122 @@
+//! The store on SQLite: one writer, grouped commits.
+//!
+//! What it is: [`Sqlite`], an implementation of [`store::Store`] over one database file. A thread
+//! owns the one connection that writes: it takes every commit that waits, at most 512, applies
+//! each in its own savepoint, commits once and then answers. A few read-only connections serve
+//! views, each of one read transaction, on blocking threads. Another thread carries pages from
+//! the log to the database, so that no commit waits for it.
+//!
+//! What it is not: rules, or telemetry, which has files of its own.
+//!
+//! Invariants: what was answered is on the disk. A conflict or a failure takes back its own commit
+//! only. Without room commits answer `Full`, whatever was answered stays, and the store goes on.
+//! After any other failure to write or sync no write is taken again until the process restarts:
+//! nobody knows what the disk holds. One process has the file open. All SQL of an aggregate is in
+//! the file of its name.
+
+mod apply;
+mod changes;
+mod checkpointer;
+mod connection;
+mod devices;
+mod enrollments;
+mod error;
+mod hubs;
+mod instances;
+mod migrate;
+mod options;
+mod readers;
+mod registrations;
+mod sql;
+mod writer;
+
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use store::{Change, Commit, CommitError, Committed, Store, StoreError};
+
+pub use error::OpenError;
+pub use options::Options;
+pub use writer::WriterCounts;
+
+use connection::Lock;
+use error::Fault;
+use readers::{Readers, Snapshot};
+use writer::Writer;
+
+/// A store in one SQLite database file.
+///
+/// Dropping it waits until every commit that was queued is on the disk, then folds the log into
+/// the database file.
+#[derive(Debug)]
+pub struct Sqlite {
+    // Readers first, so that the writer is the last to close and leaves no log behind.
+    readers: OpenReaders,
+    writer: Writer,
+    // Last: nobody else may open the store before all is closed.
+    _lock: Lock,
+}
+
+impl Sqlite {
+    /// Opens the store in a file, which is made, for its owner's eyes only, where there is none.
+    ///
+    /// The directory must exist. The schema is brought up to date.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] where the store is open already; [`OpenError::TooNew`] where a newer
+    /// program wrote it; else what the file system or SQLite refused.
+    pub fn open(path: &Path, options: Options) -> Result<Self, OpenError> {
+        let lock = Lock::take(path)?;
+        connection::create(path)?;
+        let mut connection = connection::writer(path, &options)?;
+        migrate::migrate(&mut connection)?;
+        let readers = OpenReaders(Readers::open(path, &options)?);
+        let writer = Writer::start(connection, path, &options)?;
+        Ok(Self { readers, writer, _lock: lock })
+    }
+
+    /// How much the writer has done since the store was opened.
+    pub fn writer_counts(&self) -> WriterCounts {
+        self.writer.counts()
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        during: &'static str,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.0.read(during, work).await
+    }
+}
+
+#[async_trait]
+impl Store for Sqlite {
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+        self.writer.commit(commit).await
+    }
+
+    async fn changes_after(&self, seq: u64, limit: usize) -> Result<Vec<Change>, StoreError> {
+        self.read("changes", move |snapshot| changes::after(snapshot.connection, seq, limit)).await
+    }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        let during = "whether it can be written to";
+        self.read(during, |snapshot| Ok(migrate::version(snapshot.connection)?)).await?;
+        // An empty commit writes the counters again: a real write, through the real queue.
+        match self.writer.commit(Commit::default()).await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(StoreError { during, source: Box::new(error) }),
+        }
+    }
+}
+
+/// Readers that close when the store is dropped, though a read may still be under way.
+#[derive(Debug)]
+struct OpenReaders(Arc<Readers>);
+
+impl Drop for OpenReaders {
+    fn drop(&mut self) {
+        self.0.close();
+    }
+}

@@ -1,0 +1,53 @@
+//! What may be set about a store, and the bounds that may not.
+
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::time::Duration;
+
+/// Commits that wait for the writer before the next is told to come later.
+pub(crate) const QUEUE_COMMITS_MAX: usize = 8_192;
+/// Commits of one transaction, which share its fsync. Source: measured, no gain beyond.
+pub(crate) const GROUP_COMMITS_MAX: usize = 512;
+/// How long a connection waits for a lock that another one holds.
+pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long after a commit its pages are carried from the log to the database.
+///
+/// Source: measured; a checkpoint inside the commit costs tens of milliseconds at the 99th
+/// percentile.
+pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the writer must be without work before it starts the log afresh.
+pub(crate) const IDLE_AFTER: Duration = Duration::from_millis(250);
+/// Bytes of a database page.
+pub(crate) const PAGE_BYTES: u32 = 4_096;
+/// Kibibytes of page cache of the writer.
+pub(crate) const WRITER_CACHE_KIB: i64 = 64 * 1024;
+/// Kibibytes of page cache of each reader; most of what it reads is mapped.
+pub(crate) const READER_CACHE_KIB: i64 = 16 * 1024;
+/// Bytes of the database that are mapped into memory.
+pub(crate) const MMAP_BYTES: i64 = 2 * 1024 * 1024 * 1024;
+/// Prepared statements kept by each connection; more than there are texts.
+pub(crate) const STATEMENTS_CACHED_MAX: usize = 128;
+
+/// What may be set about a store.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections that read at the same time.
+    pub readers: NonZeroUsize,
+    /// Bytes of log past which the writer stops to empty it.
+    ///
+    /// A writer that is never idle keeps the log from wrapping by itself: 1.1 GB after ten
+    /// seconds of saturation, without this bound.
+    pub log_bytes_max: u64,
+    /// Pages of 4,096 bytes that the database may have; as many as the disk takes where there is
+    /// none. Past it commits answer `Full`.
+    pub pages_max: Option<NonZeroU32>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            readers: NonZeroUsize::MIN.saturating_add(3),
+            log_bytes_max: 256 * 1024 * 1024,
+            pages_max: None,
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Registration records, their owners, and all that a registration is decided by.
+
+use async_trait::async_trait;
+use model::{EnrollmentGroupId, RegistrationId, Revision, ServiceName, Sha256};
+use provisioning::enrollment::{EntryId, EntryRef};
+use provisioning::registration::Registration;
+use provisioning::view::{RegistrationView, Versioned};
+use rusqlite::Connection;
+use store::{Page, RefusedBound, Registrations, StoreError};
+
+use crate::apply::Applying;
+use crate::error::Fault;
+use crate::readers::Snapshot;
+use crate::{Sqlite, enrollments, sql};
+
+#[async_trait]
+impl Registrations for Sqlite {
+    async fn registration_view(
+        &self,
+        dps: &ServiceName,
+        id: &RegistrationId,
+        leaf: Option<&Sha256>,
+    ) -> Result<Option<RegistrationView>, StoreError> {
+        let (dps, id, leaf) = (dps.clone(), id.clone(), leaf.copied());
+        self.read("what a registration is decided by", move |snapshot| {
+            view(snapshot, &dps, &id, leaf.as_ref())
+        })
+        .await
+    }
+
+    async fn registration(
+        &self,
+        dps: &ServiceName,
+        id: &RegistrationId,
+    ) -> Result<Option<Versioned<Registration>>, StoreError> {
+        let (dps, id) = (dps.clone(), id.clone());
+        self.read("a registration record", move |snapshot| {
+            registration(snapshot.connection, &dps, &id)
+        })
+        .await
+    }
+
+    async fn registrations_of_group(
+        &self,
+        dps: &ServiceName,
+        group: &EnrollmentGroupId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Registration>, StoreError> {
+        let (dps, group) = (dps.clone(), group.clone());
+        let after = after.unwrap_or_default().to_owned();
+        self.read("the records of a group", move |snapshot| {
+            sql::page(
+                snapshot.connection,
+                "SELECT revision, doc, key FROM registration
+                 WHERE dps = ?1 AND owner_kind = 1 AND owner_key = ?2 AND key > ?3
+                 ORDER BY key LIMIT ?4",
+                (dps.as_str(), group.key(), after, sql::one_more_than(limit)),
+                limit,
+            )
+        })
+        .await
+    }
+}
+
+fn view(
+    snapshot: &Snapshot<'_>,
+    dps: &ServiceName,
+    id: &RegistrationId,
+    leaf: Option<&Sha256>,
+) -> Result<Option<RegistrationView>, Fault> {
+    let connection = snapshot.connection;
+    let Some(instance) = snapshot.instances.load(connection, dps)? else {
+        return Ok(None);
+    };
+    let individuals_by_leaf = match leaf {
+        Some(leaf) => enrollments::by_leaf(connection, dps, leaf)?,
+        None => Vec::new(),
+    };
+    Ok(Some(RegistrationView {
+        instance,
+        individual_by_id: enrollments::individual(connection, dps, id)?,
+        individuals_by_leaf,
+        registration: registration(connection, dps, id)?,
+        registrations_counted: counted(connection, dps)?,
+    }))
+}
+
+fn registration(
+    connection: &Connection,
+    dps: &ServiceName,
+    id: &RegistrationId,
+) -> Result<Option<Versioned<Registration>>, Fault> {
+    sql::one(
+        connection,
+        "SELECT revision, doc FROM registration WHERE dps = ?1 AND key = ?2",
+        (dps.as_str(), id.key()),
+    )
+}
+
+fn counted(connection: &Connection, dps: &ServiceName) -> Result<u64, Fault> {
+    let sql = "SELECT registrations_counted FROM tally WHERE dps = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([dps.as_str()])?;
+    rows.next()?.map_or(Ok(0), |row| sql::unsigned(row, 0))
+}
+
+pub(crate) fn registration_revision(
+    connection: &Connection,
+    dps: &ServiceName,
+    id: &RegistrationId,
+) -> Result<Option<Revision>, Fault> {
+    sql::revision(
+        connection,
+        "SELECT revision FROM registration WHERE dps = ?1 AND key = ?2",
+        (dps.as_str(), id.key()),
+    )
+}
+
+/// The columns that name the owner's id: kind and key.
+fn owner_columns(owner: &EntryRef) -> (i64, &str) {
+    match &owner.id {
+        EntryId::Individual(id) => (0, id.key()),
+        EntryId::Group(id) => (1, id.key()),
+    }
+}
+
+pub(crate) fn write_registration(
+    applying: &mut Applying<'_>,
+    dps: &ServiceName,
+    value: &Registration,
+) -> Result<(), Fault> {
+    let revision = applying.next_revision();
+    let (owner_kind, owner_key) = owner_columns(&value.owner);
+    sql::run(
+        applying.connection,
+        "INSERT INTO registration
+             (dps, key, owner_kind, owner_key, owner_created, counts, updated, revision, doc)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)
+         ON CONFLICT (dps, key) DO UPDATE SET
+             owner_kind = excluded.owner_kind, owner_key = excluded.owner_key,
+             owner_created = excluded.owner_created, counts = excluded.counts,
+             updated = excluded.updated, revision = excluded.revision, doc = excluded.doc",
+        (
+            dps.as_str(),
+            value.registration_id.key(),
+            owner_kind,
+            owner_key,
+            value.owner.created.unix_ticks(),
+            value.counts(),
+            value.updated.unix_ticks(),
+            revision,
+            sql::document(value)?,
+        ),
+    )?;
+    Ok(())
+}
+
+pub(crate) fn delete_registration(
+    applying: &Applying<'_>,
+    dps: &ServiceName,
+    id: &RegistrationId,
+) -> Result<(), Fault> {
+    sql::run(
+        applying.connection,
+        "DELETE FROM registration WHERE dps = ?1 AND key = ?2",
+        (dps.as_str(), id.key()),
+    )?;
+    Ok(())
+}
+
+pub(crate) fn delete_owned_by(
+    applying: &Applying<'_>,
+    dps: &ServiceName,
+    owner: &EntryRef,
+) -> Result<(), Fault> {
+    let (kind, key) = owner_columns(owner);
+    sql::run(
+        applying.connection,
+        "DELETE FROM registration
+         WHERE dps = ?1 AND owner_kind = ?2 AND owner_key = ?3 AND owner_created = ?4",
+        (dps.as_str(), kind, key, owner.created.unix_ticks()),
+    )?;
+    Ok(())
+}
+
+pub(crate) fn bound_refused(applying: &Applying<'_>, bound: &RefusedBound) -> Result<(), Fault> {
+    let (kind, key) = owner_columns(&bound.owner);
+    sql::run(
+        applying.connection,
+        "DELETE FROM registration WHERE rowid IN (
+             SELECT rowid FROM registration
+             WHERE dps = ?1 AND owner_kind = ?2 AND owner_key = ?3 AND owner_created = ?4
+                 AND counts = 0
+             ORDER BY updated DESC, key DESC LIMIT -1 OFFSET ?5)",
+        (
+            bound.dps.as_str(),
+            kind,
+            key,
+            bound.owner.created.unix_ticks(),
+            i64::try_from(bound.keep).unwrap_or(i64::MAX),
+        ),
+    )?;
+    Ok(())
+}

@@ -1,0 +1,4 @@
+//! Tests of the store on SQLite.
+
+mod basics;
+mod scratch;

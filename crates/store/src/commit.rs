@@ -1,0 +1,201 @@
+//! The vocabulary of a change.
+
+use hub::identity::Device;
+use hub::instance::Hub;
+use hub::twin::Twin;
+use model::{
+    CertificateName, DeviceId, EnrollmentGroupId, HostName, RegistrationId, Revision, ServiceName,
+    Sha256, Timestamp,
+};
+use provisioning::enrollment::{EntryRef, Group, Individual};
+use provisioning::instance::{CaCertificate, Dps};
+use provisioning::registration::Registration;
+use serde::{Deserialize, Serialize};
+
+/// A change: applied as one, or not at all.
+#[derive(Clone, Debug, Default)]
+pub struct Commit {
+    /// What it rests on.
+    pub conditions: Vec<Condition>,
+    /// What it writes, in order.
+    pub writes: Vec<Write>,
+    /// What live sessions must hear of (D-32).
+    pub changes: Vec<ChangeScope>,
+    /// Who did what.
+    pub audit: Vec<AuditLine>,
+}
+
+/// A row, or its absence, that a commit rests on. `None` means: there is no such row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The individual enrollment of this id.
+    Individual {
+        /// The instance.
+        dps: ServiceName,
+        /// The entry.
+        id: RegistrationId,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
+    /// All individual enrollments that hold this certificate, in any slot, in the order of age.
+    IndividualsByLeaf {
+        /// The instance.
+        dps: ServiceName,
+        /// The certificate.
+        thumbprint: Sha256,
+        /// Their revisions as read.
+        at: Vec<Revision>,
+    },
+    /// The instance with all its groups and CA certificates.
+    Instance {
+        /// The instance.
+        dps: ServiceName,
+        /// Its generation as read; `None`: no such instance.
+        generation: Option<Revision>,
+    },
+    /// The enrollment group of this id.
+    Group {
+        /// The instance.
+        dps: ServiceName,
+        /// The entry.
+        id: EnrollmentGroupId,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
+    /// The CA certificate of this name.
+    CaCertificate {
+        /// The instance.
+        dps: ServiceName,
+        /// Its name.
+        name: CertificateName,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
+    /// The registration record of this id.
+    Registration {
+        /// The instance.
+        dps: ServiceName,
+        /// The record.
+        id: RegistrationId,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
+    /// The hub of this name.
+    Hub {
+        /// The hub.
+        name: ServiceName,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
+    /// The device identity of this id (its twin is a row of its own).
+    Device {
+        /// The hub.
+        hub: HostName,
+        /// The identity.
+        id: DeviceId,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
+    /// The twin of this device.
+    Twin {
+        /// The hub.
+        hub: HostName,
+        /// The identity.
+        id: DeviceId,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
+}
+
+/// One row written or removed. A row that a delete does not find is no error.
+#[derive(Clone, Debug)]
+pub enum Write {
+    /// Writes an instance.
+    Dps(Box<Dps>),
+    /// Removes an instance with all that it holds.
+    DeleteDps(ServiceName),
+    /// Writes a CA certificate.
+    CaCertificate(ServiceName, Box<CaCertificate>),
+    /// Removes a CA certificate.
+    DeleteCaCertificate(ServiceName, CertificateName),
+    /// Writes an individual enrollment.
+    Individual(ServiceName, Box<Individual>),
+    /// Removes an individual enrollment; its records are separate writes (D-12).
+    DeleteIndividual(ServiceName, RegistrationId),
+    /// Writes an enrollment group.
+    Group(ServiceName, Box<Group>),
+    /// Removes an enrollment group; its records stay (D-12).
+    DeleteGroup(ServiceName, EnrollmentGroupId),
+    /// Writes a registration record.
+    Registration(ServiceName, Box<Registration>),
+    /// Removes a registration record.
+    DeleteRegistration(ServiceName, RegistrationId),
+    /// Removes every record that this individual enrollment owns (D-12).
+    DeleteRegistrationsOwnedBy(ServiceName, EntryRef),
+    /// Removes the oldest never-assigned records of an entry beyond a bound (D-11).
+    BoundRefused(RefusedBound),
+    /// Writes a hub.
+    Hub(Box<Hub>),
+    /// Removes a hub with all that it holds.
+    DeleteHub(ServiceName),
+    /// Writes a device identity.
+    Device(HostName, Box<Device>),
+    /// Removes a device identity and its twin.
+    DeleteDevice(HostName, DeviceId),
+    /// Writes a twin.
+    Twin(HostName, DeviceId, Box<Twin>),
+}
+
+/// How many never-assigned, refused records of one entry may stay.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedBound {
+    /// The instance.
+    pub dps: ServiceName,
+    /// The entry that owns the records.
+    pub owner: EntryRef,
+    /// How many stay.
+    pub keep: usize,
+}
+
+/// What live sessions must hear of.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum ChangeScope {
+    /// One device identity.
+    Device {
+        /// The hub.
+        hub: HostName,
+        /// The identity.
+        device_id: DeviceId,
+    },
+    /// A hub: its policies, or its being there.
+    Hub {
+        /// The hub.
+        hub: HostName,
+    },
+    /// The set of instances and hubs, by which hosts are told apart.
+    Directory,
+}
+
+/// Who did what, written in the same commit as what it records (I7).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AuditLine {
+    /// When.
+    pub at: Timestamp,
+    /// The policy or device that acted.
+    pub actor: String,
+    /// What was done, such as `enrollment.put`.
+    pub action: String,
+    /// To what.
+    pub subject: String,
+    /// The call's tracking id.
+    pub tracking_id: String,
+}
+
+/// A commit that was applied and will survive power loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Committed {
+    /// The sequence number of its last change row; 0 where it had none.
+    pub seq: u64,
+}

@@ -1,0 +1,142 @@
+//! The port.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use hub::identity::Device;
+use hub::instance::Hub;
+use hub::twin::Twin;
+use model::{DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256};
+use provisioning::enrollment::{Group, Individual};
+use provisioning::instance::Dps;
+use provisioning::registration::Registration;
+use provisioning::view::{InstanceView, RegistrationView, Versioned};
+
+use crate::commit::{ChangeScope, Commit, Committed};
+use crate::error::{CommitError, StoreError};
+
+/// Rows in the order of their keys, and where to go on.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// At most as many as were asked for.
+    pub rows: Vec<Versioned<T>>,
+    /// The key of the last row where more may follow.
+    pub next: Option<String>,
+}
+
+/// A device identity with its twin.
+#[derive(Clone, Debug)]
+pub struct DeviceView {
+    /// The identity.
+    pub device: Versioned<Device>,
+    /// Its twin.
+    pub twin: Versioned<Twin>,
+}
+
+/// A change that live sessions must hear of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// Gapless, in the order of commits.
+    pub seq: u64,
+    /// What changed.
+    pub scope: ChangeScope,
+}
+
+/// Instances and hubs.
+#[async_trait]
+pub trait Instances: Send + Sync {
+    /// All provisioning services, by name.
+    async fn all_dps(&self) -> Result<Vec<Versioned<Dps>>, StoreError>;
+    /// All hubs, by name.
+    async fn all_hubs(&self) -> Result<Vec<Versioned<Hub>>, StoreError>;
+    /// One instance with its groups and CA certificates; none where there is no such instance.
+    ///
+    /// The answer is of one snapshot, and the same `Arc` as long as the generation is the same.
+    async fn instance(&self, dps: &ServiceName) -> Result<Option<Arc<InstanceView>>, StoreError>;
+}
+
+/// Enrollments.
+#[async_trait]
+pub trait Enrollments: Send + Sync {
+    /// One individual enrollment.
+    async fn individual(
+        &self,
+        dps: &ServiceName,
+        id: &RegistrationId,
+    ) -> Result<Option<Versioned<Individual>>, StoreError>;
+    /// Individual enrollments that hold this certificate in any slot, oldest first.
+    async fn individuals_by_leaf(
+        &self,
+        dps: &ServiceName,
+        thumbprint: &Sha256,
+    ) -> Result<Vec<Versioned<Individual>>, StoreError>;
+    /// Individual enrollments in the order of their lower-case ids, after a key.
+    async fn individuals(
+        &self,
+        dps: &ServiceName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Individual>, StoreError>;
+    /// How many individual enrollments there are.
+    async fn individual_count(&self, dps: &ServiceName) -> Result<u64, StoreError>;
+    /// One group.
+    async fn group(
+        &self,
+        dps: &ServiceName,
+        id: &EnrollmentGroupId,
+    ) -> Result<Option<Versioned<Group>>, StoreError>;
+}
+
+/// Registration records.
+#[async_trait]
+pub trait Registrations: Send + Sync {
+    /// All that one registration is decided by, of one snapshot; none where there is no such
+    /// instance. `leaf` is the presented leaf's thumbprint.
+    async fn registration_view(
+        &self,
+        dps: &ServiceName,
+        id: &RegistrationId,
+        leaf: Option<&Sha256>,
+    ) -> Result<Option<RegistrationView>, StoreError>;
+    /// One record.
+    async fn registration(
+        &self,
+        dps: &ServiceName,
+        id: &RegistrationId,
+    ) -> Result<Option<Versioned<Registration>>, StoreError>;
+    /// The records that a group of this id owns or owned, in the order of their lower-case ids,
+    /// after a key (Q-05: orphans included, whatever the group's incarnation).
+    async fn registrations_of_group(
+        &self,
+        dps: &ServiceName,
+        group: &EnrollmentGroupId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Registration>, StoreError>;
+}
+
+/// Device identities and twins.
+#[async_trait]
+pub trait Devices: Send + Sync {
+    /// One identity with its twin, of one snapshot.
+    async fn device(&self, hub: &HostName, id: &DeviceId)
+    -> Result<Option<DeviceView>, StoreError>;
+    /// Identities in the order of their ids, after a key.
+    async fn devices(
+        &self,
+        hub: &HostName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Device>, StoreError>;
+}
+
+/// A whole store.
+#[async_trait]
+pub trait Store: Instances + Enrollments + Registrations + Devices {
+    /// Applies a commit: durable when this returns `Ok`.
+    async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
+    /// Changes after a sequence number, in order, at most `limit`.
+    async fn changes_after(&self, seq: u64, limit: usize) -> Result<Vec<Change>, StoreError>;
+    /// Whether the store answers and can be written to.
+    async fn check(&self) -> Result<(), StoreError>;
+}
