@@ -46,7 +46,15 @@ use crate::transport::Transport;
 #[derive(Clone, Debug, clap::Args)]
 pub struct GlobalArgs {
     /// Form of the output.
-    #[arg(long, short = 'o', global = true, value_enum, default_value_t, ignore_case = true)]
+    #[arg(
+        long,
+        short = 'o',
+        global = true,
+        value_enum,
+        default_value_t,
+        ignore_case = true,
+        help_heading = GLOBAL
+    )]
     pub output: Format,
     /// The server's data directory; its admin.json tells where the server is.
     #[arg(
@@ -54,13 +62,23 @@ pub struct GlobalArgs {
         global = true,
         env = "MUSTER_DATA_DIR",
         default_value = "./muster-data",
-        value_name = "DIR"
+        value_name = "DIR",
+        help_heading = GLOBAL
     )]
     pub data_dir: PathBuf,
     /// CA certificate to believe the server by, a PEM file.
-    #[arg(long, global = true, env = "MUSTER_CA_FILE", value_name = "FILE")]
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_CA_FILE",
+        value_name = "FILE",
+        help_heading = GLOBAL
+    )]
     pub ca_file: Option<PathBuf>,
 }
+
+/// Above the options of every command, in help texts.
+const GLOBAL: &str = "Global options";
 
 /// What a command works with.
 struct Session {

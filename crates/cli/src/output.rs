@@ -14,6 +14,7 @@ pub enum Format {
     #[default]
     Table,
     /// One JSON document, for programs.
+    #[value(alias = "jsonc")]
     Json,
 }
 

@@ -6,10 +6,11 @@ use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
 use super::common::{DpsOfAdmin, certificate, flag};
+use super::enrollment_group::GROUP;
 use crate::Session;
 use crate::failure::{Failure, Result};
-use crate::locate::values;
-use crate::output::{Column, at, column};
+use crate::locate::{Admin, Kind, values};
+use crate::output::{Column, at, cell, column};
 use crate::service::{Call, segment};
 
 const COLUMNS: &[Column] = &[
@@ -127,7 +128,14 @@ impl Certificate {
                 let (admin, dps) = dps.find(session).await?;
                 let doing = format!("delete certificate '{}'", name.name);
                 let call = Call::delete(one(&dps, &name.name), doing).if_match(etag.as_deref());
-                admin.service.call(call).await.map_err(missing).map(drop)
+                admin.service.call(call).await.map_err(missing)?;
+                for group in referring(&admin, &dps, &name.name).await.unwrap_or_default() {
+                    eprintln!(
+                        "warning: enrollment group '{group}' refers to it and admits nobody by it \
+                         any more; give it another with `enrollment-group update --ca-name`"
+                    );
+                }
+                Ok(())
             }
         }
     }
@@ -177,6 +185,27 @@ impl Update {
         let written = admin.service.call(call.if_match(etag)).await?;
         session.output.thing(&written, &FIRST)
     }
+}
+
+/// The groups that name a certificate; it may go all the same (D-07).
+async fn referring(admin: &Admin, dps: &str, name: &str) -> Result<Vec<String>> {
+    let resource = admin.resource(Kind::Dps, Some(dps)).await?;
+    let service = admin.open(Kind::Dps, &resource).await?;
+    let refers = |group: &&Value| {
+        let slots = at(group, &["attestation", "x509", "caReferences"]);
+        [at(slots, &["primary"]), at(slots, &["secondary"])]
+            .iter()
+            .any(|slot| slot.as_str().is_some_and(|named| named.eq_ignore_ascii_case(name)))
+    };
+    let mut found = Vec::new();
+    GROUP
+        .pages(&service, None, |page| {
+            let ids = page.iter().filter(refers).map(|group| cell(at(group, &[GROUP.id])));
+            found.extend(ids);
+            Ok(())
+        })
+        .await?;
+    Ok(found)
 }
 
 fn collection(dps: &str) -> String {

@@ -25,6 +25,8 @@ pub(crate) struct Ignored {
     resource_group: Option<String>,
     #[arg(long, hide = true)]
     subscription: Option<String>,
+    #[arg(long, hide = true)]
+    only_show_errors: bool,
     /// Only keys are known here, no cloud logins.
     #[arg(long, hide = true, value_parser = ["key"])]
     auth_type: Option<String>,

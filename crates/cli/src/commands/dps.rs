@@ -11,7 +11,7 @@ use super::document;
 use super::enrollment::Enrollment;
 use super::enrollment_group::EnrollmentGroup;
 use super::linked_hub::LinkedHub;
-use super::policy::Policies;
+use super::policy::{DpsName, Policies};
 use super::registration::OfGroup;
 use crate::Session;
 use crate::failure::{Failure, Result};
@@ -82,7 +82,7 @@ enum Verb {
     ConnectionString(OfDps),
     /// Shared access policies.
     #[command(alias = "access-policy")]
-    Policy(Policies),
+    Policy(Policies<DpsName>),
     /// Derive a device's key from a group's.
     ComputeDeviceKey(ComputeDeviceKey),
     /// Records, in az's older grammar.
@@ -199,7 +199,7 @@ impl Dps {
             Verb::Certificate(noun) => noun.run(session).await,
             Verb::LinkedHub(noun) => noun.run(session).await,
             Verb::ConnectionString(noun) => noun.run(session).await,
-            Verb::Policy(noun) => noun.run(session, Kind::Dps).await,
+            Verb::Policy(noun) => noun.run(session).await,
             Verb::ComputeDeviceKey(verb) => verb.run(session).await,
             Verb::Registration(noun) => noun.run(session).await,
         }

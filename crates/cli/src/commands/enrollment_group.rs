@@ -213,6 +213,13 @@ impl Update {
                 slots.edit(attestation, &self.removals)?;
                 self.settings.edit(entry)
             })
-            .await
+            .await?;
+        if self.settings.disables() {
+            eprintln!(
+                "note: devices under an intermediate CA that has its own enabled group are still \
+                 let in by that one; `muster iot dps enrollment-group list` shows the groups"
+            );
+        }
+        Ok(())
     }
 }

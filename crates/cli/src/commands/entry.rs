@@ -98,13 +98,23 @@ impl EntryKind {
         service: &Service,
         top: Option<i64>,
     ) -> Result {
+        let mut list = session.output.open_list(self.columns);
+        self.pages(service, top, |page| list.page(page)).await?;
+        list.close()
+    }
+
+    /// Hands on the entries, page by page.
+    pub(crate) async fn pages(
+        &self,
+        service: &Service,
+        top: Option<i64>,
+        each: impl FnMut(&[Value]) -> Result,
+    ) -> Result {
         let call = || {
             Call::post(format!("{}/query", self.path), format!("list the {}s", self.noun))
                 .body(json!({"query": "SELECT *"}))
         };
-        let mut list = session.output.open_list(self.columns);
-        service.pages(call, top, None, |page| list.page(page)).await?;
-        list.close()
+        service.pages(call, top, None, each).await
     }
 
     /// Reads an entry, edits it and writes it back, as `az` does (Z-02).
@@ -225,6 +235,11 @@ impl Settings {
         );
         self.edit(&mut entry)?;
         Ok(entry)
+    }
+
+    /// Whether the entry is to let nobody in any more.
+    pub(crate) fn disables(&self) -> bool {
+        self.provisioning_status == Some(Status::Disabled)
     }
 
     /// Puts what was given into an entry.

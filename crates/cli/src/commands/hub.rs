@@ -7,7 +7,7 @@ use super::common::{AdminArgs, confirm, flag};
 use super::connection_string::OfHub;
 use super::device_identity::DeviceIdentity;
 use super::dps::Place;
-use super::policy::Policies;
+use super::policy::{HubName, Policies};
 use crate::Session;
 use crate::failure::Result;
 use crate::locate::Kind;
@@ -73,7 +73,7 @@ enum Verb {
     /// Connection strings for tools and SDKs.
     ConnectionString(OfHub),
     /// Shared access policies.
-    Policy(Policies),
+    Policy(Policies<HubName>),
 }
 
 #[derive(Debug, Args)]
@@ -114,7 +114,7 @@ impl Hub {
             }
             Verb::DeviceIdentity(noun) => noun.run(session).await,
             Verb::ConnectionString(noun) => noun.run(session).await,
-            Verb::Policy(noun) => noun.run(session, Kind::Hub).await,
+            Verb::Policy(noun) => noun.run(session).await,
         }
     }
 }

@@ -12,19 +12,21 @@ use crate::output::{Column, at, column};
 /// Keys are shown by `policy show` and `connection-string show`, not in lists.
 const COLUMNS: &[Column] = &[column!("Policy", "keyName"), column!("Rights", "rights")];
 
-/// Shared access policies of a service.
+/// Shared access policies of a service; `N` is the option that names it.
 #[derive(Debug, Args)]
-pub(crate) struct Policies {
+pub(crate) struct Policies<N: Args> {
     #[command(subcommand)]
-    verb: Verb,
+    verb: Verb<N>,
 }
 
 #[derive(Debug, Subcommand)]
-enum Verb {
+enum Verb<N: Args> {
     /// List the policies and their rights.
     List {
         #[command(flatten)]
-        of: Of,
+        name: N,
+        #[command(flatten)]
+        admin: AdminArgs,
     },
     /// Show a policy with its keys.
     Show {
@@ -32,28 +34,59 @@ enum Verb {
         #[arg(long, visible_aliases = ["pn", "name", "access-policy-name"], short = 'n')]
         policy_name: String,
         #[command(flatten)]
-        of: Of,
+        name: N,
+        #[command(flatten)]
+        admin: AdminArgs,
     },
 }
 
-#[derive(Debug, Args)]
-struct Of {
-    /// Name of the service; may be left out where there is only one.
-    #[arg(long, visible_alias = "hub-name", value_name = "NAME")]
-    dps_name: Option<String>,
-    #[command(flatten)]
-    admin: AdminArgs,
+/// The option that names a service.
+pub(crate) trait Named {
+    /// What kind of service it names.
+    const KIND: Kind;
+    /// The name, if one is given.
+    fn name(&self) -> Option<&str>;
 }
 
-impl Policies {
-    pub(crate) async fn run(self, session: &mut Session, kind: Kind) -> Result {
+/// `--dps-name`.
+#[derive(Debug, Args)]
+pub(crate) struct DpsName {
+    /// Name of the provisioning service; may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    dps_name: Option<String>,
+}
+
+impl Named for DpsName {
+    const KIND: Kind = Kind::Dps;
+    fn name(&self) -> Option<&str> {
+        self.dps_name.as_deref()
+    }
+}
+
+/// `--hub-name`.
+#[derive(Debug, Args)]
+pub(crate) struct HubName {
+    /// Name of the hub; may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    hub_name: Option<String>,
+}
+
+impl Named for HubName {
+    const KIND: Kind = Kind::Hub;
+    fn name(&self) -> Option<&str> {
+        self.hub_name.as_deref()
+    }
+}
+
+impl<N: Args + Named> Policies<N> {
+    pub(crate) async fn run(self, session: &mut Session) -> Result {
         match self.verb {
-            Verb::List { of } => {
-                let policies = of.policies(session, kind).await?;
+            Verb::List { name, admin } => {
+                let policies = read(session, &admin, &name).await?;
                 session.output.list(COLUMNS, &policies)
             }
-            Verb::Show { policy_name, of } => {
-                let policies = of.policies(session, kind).await?;
+            Verb::Show { policy_name, name, admin } => {
+                let policies = read(session, &admin, &name).await?;
                 let found = pick(&policies, &policy_name)?;
                 session.output.thing(found, &["keyName", "rights"])
             }
@@ -61,12 +94,10 @@ impl Policies {
     }
 }
 
-impl Of {
-    async fn policies(&self, session: &Session, kind: Kind) -> Result<Vec<Value>> {
-        let admin = self.admin.find(session)?;
-        let found = admin.resource(kind, self.dps_name.as_deref()).await?;
-        admin.policies(kind, &found.name).await
-    }
+async fn read<N: Named>(session: &Session, admin: &AdminArgs, name: &N) -> Result<Vec<Value>> {
+    let admin = admin.find(session)?;
+    let found = admin.resource(N::KIND, name.name()).await?;
+    admin.policies(N::KIND, &found.name).await
 }
 
 /// The policy of that name.

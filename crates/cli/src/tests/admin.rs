@@ -154,6 +154,35 @@ async fn certificates_are_uploaded_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn d_07_a_certificate_goes_first_and_its_groups_are_looked_up_then() {
+    let keys = json!({"value": [{"keyName": "provisioningserviceowner", "primaryKey": KEY, "rights": ""}]});
+    let groups = json!([{"enrollmentGroupId": "g", "attestation": {"type": "x509",
+        "x509": {"caReferences": {"secondary": "root"}}}}]);
+    let words = ["iot", "dps", "certificate", "delete", "--dps-name", "dps1", "-n", "root"];
+    let replies = vec![
+        reply(200, &one_dps()),
+        reply(204, &Value::Null),
+        reply(200, &one_dps()),
+        reply(200, &keys),
+        reply(200, &groups),
+    ];
+    let ran = run(&words, replies).await.ok();
+    assert!(ran.lines()[1].starts_with("DELETE /muster/v1/dps/dps1/certificates/root"));
+    assert!(ran.lines()[4].starts_with("POST /enrollmentGroups/query"));
+    assert_eq!(ran.out, "");
+}
+
+#[tokio::test]
+async fn policies_are_listed_without_their_keys() {
+    let keys = json!({"value": [{"keyName": "reader", "primaryKey": "SECRET", "rights": "A, B"}]});
+    let hubs = json!({"value": [{"name": "hub1", "properties": {"hostName": "hub1.localhost"}}]});
+    let words = ["iot", "hub", "policy", "list", "--hub-name", "hub1.localhost"];
+    let ran = run(&words, vec![reply(200, &hubs), reply(200, &keys)]).await.ok();
+    assert_eq!(ran.lines()[1], "GET /muster/v1/hubs/hub1/listkeys?api-version=2026-11-01");
+    assert_eq!(ran.out, "Policy  Rights\n---------------\nreader  A, B\n");
+}
+
+#[tokio::test]
 async fn a_certificate_is_vouched_for_without_its_file() {
     let present = json!({"name": "root", "etag": "t", "properties": {"certificate": "MIIB",
         "isVerified": false}});
