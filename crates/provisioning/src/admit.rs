@@ -1,7 +1,7 @@
 //! Find, appraise, enabled: the first three stages of the order of D-03.
 
 use attestation::sas::SasToken;
-use attestation::x509::{Certificate, Chain, StoredCa, build_chain, same_authority};
+use attestation::x509::{Certificate, Chain, ChainError, StoredCa, build_chain, same_authority};
 use model::{RegistrationId, Timestamp};
 
 use crate::enrollment::{
@@ -75,7 +75,7 @@ struct Judge<'a, 'v> {
     evidence: &'a Evidence,
     view: &'v RegistrationView,
     token_at: Timestamp,
-    chain: Option<Result<Chain, String>>,
+    chain: Option<Result<Chain, ChainError>>,
     now: Timestamp,
     steps: Vec<Step>,
 }
@@ -308,7 +308,7 @@ impl<'a, 'v> Judge<'a, 'v> {
         };
         if self.chain.is_none() {
             let stored = stored_cas(&self.view.instance);
-            let judged = build_chain(presented, &stored, self.now).map_err(|e| e.to_string());
+            let judged = build_chain(presented, &stored, self.now);
             self.steps.push(match &judged {
                 Ok(chain) => Step::ChainHolds {
                     anchor: chain
@@ -317,13 +317,13 @@ impl<'a, 'v> Judge<'a, 'v> {
                         .map(|ca| ca.subject_text().to_owned())
                         .unwrap_or_default(),
                 },
-                Err(because) => Step::ChainRefused { because: because.clone() },
+                Err(error) => Step::ChainRefused { because: error.to_string() },
             });
             self.chain = Some(judged);
         }
         match &self.chain {
             Some(Ok(chain)) => Ok(chain.clone()),
-            Some(Err(because)) => Err(Disbelief::Chain { because: because.clone() }),
+            Some(Err(error)) => Err(disbelief(error)),
             None => Err(Disbelief::NoEvidence),
         }
     }
@@ -366,6 +366,30 @@ fn stored_cas(instance: &InstanceView) -> Vec<StoredCa> {
     own.chain(enrolled.map(|certificate| StoredCa { certificate, verified: false })).collect()
 }
 
+/// Whether it is the chain that is bad, or a CA certificate that is not there.
+fn disbelief(error: &ChainError) -> Disbelief {
+    let because = error.to_string();
+    match error {
+        ChainError::IssuerMissing { .. }
+        | ChainError::IssuerKeyDiffers { .. }
+        | ChainError::NoVerifiedCa { .. } => Disbelief::CaMissing { because },
+        ChainError::NothingPresented
+        | ChainError::TooManyCertificates { .. }
+        | ChainError::NotYetValid { .. }
+        | ChainError::Expired { .. }
+        | ChainError::UnknownCriticalExtension { .. }
+        | ChainError::NameConstraints { .. }
+        | ChainError::NotCa { .. }
+        | ChainError::KeyUsage { .. }
+        | ChainError::PathLength { .. }
+        | ChainError::UnsupportedSignature { .. }
+        | ChainError::BadSignature { .. }
+        | ChainError::Loop { .. }
+        | ChainError::TooDeep
+        | ChainError::TooMuchWork => Disbelief::Chain { because },
+    }
+}
+
 fn common_name_is(
     leaf: Option<&Certificate>,
     registration_id: &RegistrationId,
@@ -385,7 +409,7 @@ fn pinned(
     now: Timestamp,
 ) -> Result<(), Disbelief> {
     let leaf = leaf.ok_or(Disbelief::NoEvidence)?;
-    if !slots.iter().any(|slot| slot.thumbprint() == leaf.thumbprint()) {
+    if !slots.iter().any(|slot| slot.content_hash() == leaf.content_hash()) {
         return Err(Disbelief::OtherCertificate);
     }
     leaf.is_valid_at(now).map_err(|fault| Disbelief::Chain { because: fault.to_string() })

@@ -196,7 +196,8 @@ fn place(
     let policy = reprovision_policy(settings, &request.api_version);
     if let Some(current) = current.clone().filter(|_| !policy.update_hub_assignment) {
         if !is_linked(view, &current.hub) {
-            let failure = no_hub(&format!("the device's hub {} is not linked", current.hub));
+            // The device reads this: the hub's name is the operator's to see (D-10).
+            let failure = no_hub("the hub that the device is on is not linked any more");
             return Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
         }
         steps.push(Step::Stays);

@@ -229,21 +229,21 @@ pub fn group(
     })
 }
 
-/// Thumbprints of the client certificates that an individual enrollment holds, for V-12: no other
+/// Content hashes of the client certificates that an individual enrollment holds, for V-12: no other
 /// entry of the instance may hold one of them.
 pub fn certificates_of(individual: &Individual) -> Vec<Sha256> {
     match &individual.attestation {
-        IndividualAttestation::ClientCertificates(slots) => attestation::thumbprints(slots),
+        IndividualAttestation::ClientCertificates(slots) => attestation::contents(slots),
         IndividualAttestation::CaReferences(_)
         | IndividualAttestation::SymmetricKey(_)
         | IndividualAttestation::Tpm { .. } => Vec::new(),
     }
 }
 
-/// Thumbprints of the certificates that a group holds itself, for V-12.
+/// Content hashes of the certificates that a group holds itself, for V-12.
 pub fn signing_certificates_of(group: &Group) -> Vec<Sha256> {
     match &group.attestation {
-        GroupAttestation::SigningCertificates(slots) => attestation::thumbprints(slots),
+        GroupAttestation::SigningCertificates(slots) => attestation::contents(slots),
         GroupAttestation::CaReferences(_) | GroupAttestation::SymmetricKey(_) => Vec::new(),
     }
 }

@@ -56,6 +56,11 @@ pub enum Disbelief {
         /// What is wrong, in words.
         because: String,
     },
+    /// The chain ends below every verified CA certificate of the instance (M-12).
+    CaMissing {
+        /// What is missing, in words.
+        because: String,
+    },
     /// The leaf's common name is missing, ambiguous, or not the registration id.
     CommonName {
         /// What is wrong, in words.
@@ -171,6 +176,7 @@ impl std::fmt::Display for Disbelief {
                 f.write_str("the leaf is not one of the entry's certificates")
             }
             Self::Chain { because } => write!(f, "the chain does not hold: {because}"),
+            Self::CaMissing { because } => write!(f, "no verified CA is reached: {because}"),
             Self::CommonName { because } => f.write_str(because),
             Self::Signature => f.write_str("no key that could have signed the token is enrolled"),
             Self::TokenExpired { expires } => write!(f, "the token expired at {expires}"),

@@ -196,7 +196,7 @@ impl Service {
                 vec![Condition::Instance { dps: dps.clone(), generation: Some(view.generation) }];
             if let GroupAttestation::SigningCertificates(slots) = &fresh.attestation {
                 for slot in slots.iter() {
-                    let thumbprint = slot.thumbprint();
+                    let thumbprint = slot.content_hash();
                     let holders = self.store.individuals_by_leaf(dps, &thumbprint).await?;
                     if let Some(holder) = holders.first() {
                         return Err(in_use(&holder.value));

@@ -167,7 +167,7 @@ impl Service {
         evidence: &Evidence,
     ) -> Result<Option<RegistrationView>, Fault> {
         let leaf = match evidence {
-            Evidence::X509(presented) => presented.first().map(|leaf| leaf.thumbprint()),
+            Evidence::X509(presented) => presented.first().map(|leaf| leaf.content_hash()),
             Evidence::None | Evidence::Sas(_) => None,
         };
         Ok(self.store.registration_view(dps, registration_id, leaf.as_ref()).await?)
@@ -385,7 +385,7 @@ fn rests_on(view: &RegistrationView, evidence: &Evidence, record: &Registration)
     {
         conditions.push(Condition::IndividualsByLeaf {
             dps: dps.clone(),
-            thumbprint: leaf.thumbprint(),
+            thumbprint: leaf.content_hash(),
             at: view.individuals_by_leaf.iter().map(|found| found.revision).collect(),
         });
     }

@@ -109,6 +109,15 @@ impl Certificate {
         self.0.thumbprint
     }
 
+    /// The SHA-256 of what was signed (its `TBSCertificate`): which certificate this is.
+    ///
+    /// Unlike [`Certificate::thumbprint`] it stays the same when somebody rewrites the signature
+    /// into another valid one, which anyone can do to an ECDSA signature. What keeps a device out
+    /// must be found by this; a certificate that was issued anew has another one.
+    pub fn content_hash(&self) -> Sha256 {
+        sha256(self.slice(&self.0.message))
+    }
+
     /// The SHA-1 of the DER, as hubs show and compare it; never a proof of anything alone.
     pub fn sha1_thumbprint(&self) -> Sha1Thumbprint {
         use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
@@ -118,9 +127,6 @@ impl Certificate {
     }
 
     /// The SHA-256 of the public key (its `SubjectPublicKeyInfo`).
-    ///
-    /// Unlike [`Certificate::thumbprint`] it stays the same when somebody alters the signature:
-    /// an ECDSA signature can be rewritten by anyone into another one that is valid too.
     pub fn public_key_hash(&self) -> Sha256 {
         sha256(self.spki_der())
     }

@@ -194,9 +194,9 @@ fn order_minus(number: &[u8]) -> Vec<u8> {
 }
 
 /// Anyone can write another valid signature under a certificate that he has: a thumbprint alone
-/// must not decide that a device is kept out. The public key's hash stays.
+/// must not decide that a device is kept out. The content's hash stays.
 #[test]
-fn a_rewritten_signature_changes_the_thumbprint_but_not_the_key() {
+fn a_rewritten_signature_changes_the_thumbprint_but_not_the_content() {
     let mut parts = Parts::sound();
     let before = parts.read().unwrap();
     let bits = content(&parts.signature)[1..].to_vec();
@@ -208,7 +208,7 @@ fn a_rewritten_signature_changes_the_thumbprint_but_not_the_key() {
     assert_eq!(before.verify_signed_by(&before), Ok(()));
     assert_eq!(after.verify_signed_by(&before), Ok(()));
     assert_ne!(before.thumbprint(), after.thumbprint());
-    assert_eq!(before.public_key_hash(), after.public_key_hash());
+    assert_eq!(before.content_hash(), after.content_hash());
 }
 
 /// Reads a certificate with these extensions, each the content of its sequence.

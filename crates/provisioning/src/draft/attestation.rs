@@ -251,20 +251,20 @@ fn is_base64(text: &str) -> bool {
 }
 
 /// Thumbprints of the filled slots.
-pub(super) fn thumbprints(slots: &Slots<Certificate>) -> Vec<Sha256> {
-    slots.iter().map(Certificate::thumbprint).collect()
+pub(super) fn contents(slots: &Slots<Certificate>) -> Vec<Sha256> {
+    slots.iter().map(Certificate::content_hash).collect()
 }
 
-/// Thumbprints of all certificates that a group stands for, those it refers to included.
+/// Content hashes of all certificates that a group stands for, those it refers to included.
 pub(super) fn claimed_by(attestation: &GroupAttestation, instance: &InstanceView) -> Vec<Sha256> {
     match attestation {
-        GroupAttestation::SigningCertificates(slots) => thumbprints(slots),
+        GroupAttestation::SigningCertificates(slots) => contents(slots),
         GroupAttestation::CaReferences(names) => instance
             .ca_certificates
             .iter()
             .map(|found| &found.value)
             .filter(|ca| names.iter().any(|name| *name == ca.name))
-            .map(|ca| ca.certificate.thumbprint())
+            .map(|ca| ca.certificate.content_hash())
             .collect(),
         GroupAttestation::SymmetricKey(_) => Vec::new(),
     }
@@ -272,14 +272,14 @@ pub(super) fn claimed_by(attestation: &GroupAttestation, instance: &InstanceView
 
 /// V-12: no group but the entry itself stands for one of these certificates.
 pub(super) fn free_of_groups(
-    thumbprints: &[Sha256],
+    certificates: &[Sha256],
     own: &EntryId,
     instance: &InstanceView,
 ) -> Result<(), DraftError> {
     let is_own = |group: &Group| *own == EntryId::Group(group.id.clone());
     let holder = instance.groups.iter().map(|found| &found.value).find(|group| {
         !is_own(group)
-            && claimed_by(&group.attestation, instance).iter().any(|of| thumbprints.contains(of))
+            && claimed_by(&group.attestation, instance).iter().any(|of| certificates.contains(of))
     });
     match holder {
         Some(group) => Err(DraftError::CertificateInUse { by: EntryId::Group(group.id.clone()) }),

@@ -6,7 +6,9 @@ use provisioning::enrollment::{
 };
 use provisioning::view::Evidence;
 
-use crate::world::{Ca, World, chain, key, keys, root, self_signed, token, token_until, word};
+use crate::world::{
+    Ca, World, chain, key, keys, rewritten, root, self_signed, token, token_until, word,
+};
 
 /// root R -> intermediate A -> leaf; R verified.
 struct Line {
@@ -196,7 +198,7 @@ fn s_40_disallowed_certificate_stops_everything_below_it() {
 }
 
 #[test]
-fn s_25_disabled_entry_with_the_leaf_blocks_one_device() {
+fn s_25_s_58_disabled_entry_with_the_leaf_blocks_one_device() {
     let mut l = line();
     let other = l.a.leaf("sensor-thl-001");
     l.world.signing("A", &l.a);
@@ -281,6 +283,19 @@ fn s_66_entry_matches_by_thumbprint_in_either_slot() {
 }
 
 #[test]
+fn s_66_a_rewritten_signature_does_not_slip_past_the_block() {
+    let mut l = line();
+    l.world.signing("A", &l.a);
+    l.world.pinned("disallow-002", &l.leaf);
+    l.world.disable("disallow-002");
+    let same = rewritten(&l.leaf);
+    assert_ne!(same.thumbprint(), l.leaf.thumbprint());
+    assert_eq!(same.verify_signed_by(&l.a.certificate), Ok(()));
+    l.leaf = same;
+    assert_eq!(l.verdict(), "disabled by disallow-002");
+}
+
+#[test]
 fn s_66_reissued_leaf_is_not_matched_by_thumbprint() {
     let mut l = line();
     l.world.signing("A", &l.a);
@@ -291,7 +306,7 @@ fn s_66_reissued_leaf_is_not_matched_by_thumbprint() {
 }
 
 #[test]
-fn s_67_enabled_entry_found_by_leaf_lets_the_device_in_under_its_own_name() {
+fn s_64_s_67_enabled_entry_found_by_leaf_lets_the_device_in_under_its_own_name() {
     let mut l = line();
     l.world.signing("A", &l.a);
     l.world.pinned("disallow-002", &l.leaf);
@@ -363,7 +378,7 @@ fn m_12_unverified_root_refuses() {
 }
 
 #[test]
-fn s_98_root_works_as_signing_certificate_and_as_reference() {
+fn s_97_s_98_root_works_as_signing_certificate_and_as_reference() {
     let l = line();
     for attestation in [
         GroupAttestation::SigningCertificates(Slots {

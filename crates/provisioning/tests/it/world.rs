@@ -239,12 +239,12 @@ impl World {
         }
         let wanted = id(registration_id);
         let leaf = match evidence {
-            Evidence::X509(chain) => chain.first().map(Certificate::thumbprint),
+            Evidence::X509(chain) => chain.first().map(Certificate::content_hash),
             Evidence::None | Evidence::Sas(_) => None,
         };
         let holds = |entry: &&Individual| match &entry.attestation {
             IndividualAttestation::ClientCertificates(slots) => {
-                slots.iter().any(|slot| Some(slot.thumbprint()) == leaf)
+                slots.iter().any(|slot| Some(slot.content_hash()) == leaf)
             }
             _ => false,
         };
@@ -338,4 +338,48 @@ pub fn word(verdict: &Verdict) -> String {
 
 pub fn chain(certificates: &[&Certificate]) -> Evidence {
     Evidence::X509(certificates.iter().map(|c| (*c).clone()).collect())
+}
+
+/// The same certificate with its ECDSA signature rewritten into the other valid one, `n - s`: any
+/// holder of a certificate can do that, and its thumbprint changes.
+pub fn rewritten(certificate: &Certificate) -> Certificate {
+    const N: [u8; 32] = [
+        0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc,
+        0xe6, 0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+    ];
+    let der = certificate.der();
+    // The signature ends the certificate: BIT STRING { SEQUENCE { INTEGER r, INTEGER s } }.
+    let at = (0..der.len())
+        .rev()
+        .find(|at| {
+            der[*at] == 0x03 && at + 2 + usize::from(der[at + 1]) == der.len() && der[at + 2] == 0
+        })
+        .unwrap();
+    let r_len = usize::from(der[at + 6]);
+    let s_at = at + 7 + r_len;
+    let s = &der[s_at + 2..];
+    let mut other = [0_u8; 32];
+    let mut borrow = 0_i16;
+    for place in 0..32 {
+        let digit = s.len().checked_sub(place + 1).map_or(0, |index| i16::from(s[index]));
+        let difference = i16::from(N[31 - place]) - digit - borrow;
+        borrow = i16::from(difference < 0);
+        other[31 - place] = u8::try_from(difference.rem_euclid(256)).unwrap();
+    }
+    let mut other: Vec<u8> = other.into_iter().skip_while(|byte| *byte == 0).collect();
+    if other[0] >= 0x80 {
+        other.insert(0, 0);
+    }
+    let mut numbers = der[at + 5..s_at].to_vec();
+    numbers.extend([0x02, u8::try_from(other.len()).unwrap()]);
+    numbers.extend(other);
+    let mut signature = vec![0x00, 0x30, u8::try_from(numbers.len()).unwrap()];
+    signature.extend(numbers);
+    let mut whole = der[4..at].to_vec();
+    whole.extend([0x03, u8::try_from(signature.len()).unwrap()]);
+    whole.extend(signature);
+    let mut rewritten = vec![0x30, 0x82];
+    rewritten.extend(u16::try_from(whole.len()).unwrap().to_be_bytes());
+    rewritten.extend(whole);
+    Certificate::from_der(&rewritten).unwrap()
 }

@@ -11,5 +11,6 @@
 mod enrollments;
 mod hub_side;
 mod records;
+mod seeds;
 mod sessions;
 mod world;

@@ -94,7 +94,9 @@ pub fn dps<'a>(fault: impl Into<DpsFault<'a>>) -> WireError {
 fn stranger(shown: Option<Mechanism>, because: Option<&Disbelief>) -> WireError {
     match shown {
         Some(Mechanism::X509) => NOT_ATTESTED.says(match because {
-            Some(Disbelief::NotInChain) => "CA certificate not found.",
+            Some(Disbelief::NotInChain | Disbelief::CaMissing { .. }) => {
+                "CA certificate not found."
+            }
             Some(
                 Disbelief::NoEvidence
                 | Disbelief::OtherMechanism { .. }

@@ -37,13 +37,14 @@ fn disbeliefs() -> Vec<Disbelief> {
         Disbelief::TokenExpired { expires: NOW },
         Disbelief::TokenResource,
         Disbelief::NotInChain,
+        Disbelief::CaMissing { because: because() },
     ]
 }
 
 #[test]
 fn a_stranger_learns_the_class_of_its_evidence_alone() {
     for because in disbeliefs() {
-        let unknown_ca = matches!(because, Disbelief::NotInChain);
+        let unknown_ca = matches!(because, Disbelief::NotInChain | Disbelief::CaMissing { .. });
         let rejection = Rejection::Stranger { because };
         let told = |shown| line(&dps(DpsFault::Rejected(&rejection, shown)));
         let x509 = match unknown_ca {

@@ -147,7 +147,7 @@ fn v_11_one_certificate_may_fill_both_slots() {
     let (leaf, pem) = certificate("dev-1");
     let draft = individual_draft(clients(Some(uploaded(&pem)), Some(uploaded(&pem))));
     let entry = put(&draft, None, &instance()).unwrap();
-    assert_eq!(certificates_of(&entry), [leaf.thumbprint(), leaf.thumbprint()]);
+    assert_eq!(certificates_of(&entry), [leaf.content_hash(), leaf.content_hash()]);
 }
 
 #[test]
@@ -182,7 +182,7 @@ fn v_12_a_certificate_belongs_to_one_entry() {
 fn v_12_what_an_entry_holds_is_known_for_the_look_up() {
     let (root, pem) = certificate("root");
     let group = put_group(&group_draft(signing(Some(uploaded(&pem)), None)), None, &instance());
-    assert_eq!(signing_certificates_of(&group.unwrap()), [root.thumbprint()]);
+    assert_eq!(signing_certificates_of(&group.unwrap()), [root.content_hash()]);
     let keyed = put(&individual_draft(symmetric()), None, &instance()).unwrap();
     assert!(certificates_of(&keyed).is_empty());
     assert_eq!(endorsement_key_of(&keyed), None);
@@ -203,7 +203,7 @@ fn v_13_pem_and_der_in_base64_are_accepted() {
     for text in [pem.clone(), format!("{pem}\n \n"), der] {
         let draft = individual_draft(clients(Some(uploaded(&text)), None));
         let entry = put(&draft, None, &instance()).unwrap();
-        assert_eq!(certificates_of(&entry), [leaf.thumbprint()]);
+        assert_eq!(certificates_of(&entry), [leaf.content_hash()]);
     }
 }
 
@@ -225,7 +225,7 @@ fn v_14_of_several_certificates_the_first_is_taken() {
     let both = format!("{first_pem}{second_pem}");
     let entry =
         put(&individual_draft(clients(Some(uploaded(&both)), None)), None, &instance()).unwrap();
-    assert_eq!(certificates_of(&entry), [first.thumbprint()]);
+    assert_eq!(certificates_of(&entry), [first.content_hash()]);
 }
 
 #[test]
@@ -323,13 +323,13 @@ fn a_45_info_alone_keeps_the_stored_certificate() {
         CertificateDraft::Kept { thumbprint: second.thumbprint().to_string().to_lowercase() };
     let swapped = individual_draft(clients(Some(lower), Some(kept(&first))));
     let entry = put(&swapped, Some(&existing), &instance()).unwrap();
-    assert_eq!(certificates_of(&entry), [second.thumbprint(), first.thumbprint()]);
+    assert_eq!(certificates_of(&entry), [second.content_hash(), first.content_hash()]);
 
     // A new one beside a kept one: the roll of C-10.
     let (third, third_pem) = certificate("c");
     let rolled = individual_draft(clients(Some(kept(&first)), Some(uploaded(&third_pem))));
     let entry = put(&rolled, Some(&existing), &instance()).unwrap();
-    assert_eq!(certificates_of(&entry), [first.thumbprint(), third.thumbprint()]);
+    assert_eq!(certificates_of(&entry), [first.content_hash(), third.content_hash()]);
 }
 
 #[test]
