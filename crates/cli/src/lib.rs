@@ -56,16 +56,16 @@ pub struct GlobalArgs {
         help_heading = GLOBAL
     )]
     pub output: Format,
-    /// The server's data directory; its admin.json tells where the server is.
+    /// The server's data directory; its admin.json tells where the server is
+    /// [default: ./muster-data].
     #[arg(
         long,
         global = true,
         env = "MUSTER_DATA_DIR",
-        default_value = "./muster-data",
         value_name = "DIR",
         help_heading = GLOBAL
     )]
-    pub data_dir: PathBuf,
+    pub data_dir: Option<PathBuf>,
     /// CA certificate to believe the server by, a PEM file.
     #[arg(
         long,
@@ -79,6 +79,16 @@ pub struct GlobalArgs {
 
 /// Above the options of every command, in help texts.
 const GLOBAL: &str = "Global options";
+
+/// Where the server keeps everything when nothing else is said.
+pub const DATA_DIR_DEFAULT: &str = "muster-data";
+
+impl GlobalArgs {
+    /// The server's data directory.
+    fn data_dir(&self) -> PathBuf {
+        self.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT))
+    }
+}
 
 /// What a command works with.
 struct Session {

@@ -122,7 +122,7 @@ impl Admin {
         if let Some(login) = login {
             return Ok(Self { service: by_login(session, login, ADMIN_API)? });
         }
-        let path = session.global.data_dir.join(ADMIN_FILE);
+        let path = session.global.data_dir().join(ADMIN_FILE);
         let file = read_admin_file(&path)?;
         let (address, port) = split_url(&file.url)
             .map_err(|failure| failure.hint(format!("the server writes {}", path.display())))?;
@@ -277,7 +277,7 @@ pub(crate) fn trust(session: &Session) -> Trust {
     if let Some(file) = &session.global.ca_file {
         return Trust::Only(file.clone());
     }
-    let file = read_admin_file(&session.global.data_dir.join(ADMIN_FILE)).ok();
+    let file = read_admin_file(&session.global.data_dir().join(ADMIN_FILE)).ok();
     Trust::System { also: file.and_then(|file| file.ca).filter(|ca| ca.exists()) }
 }
 

@@ -128,7 +128,7 @@ async fn run_in(dir: tempfile::TempDir, words: &[&str], replies: Vec<Reply>) -> 
     let (kept, fake) = (Kept::default(), Arc::new(Fake::default()));
     *fake.replies.lock().unwrap() = replies.into();
     let data_dir: PathBuf = dir.path().to_owned();
-    let global = GlobalArgs { data_dir, ca_file: None, ..parsed.global };
+    let global = GlobalArgs { data_dir: Some(data_dir), ca_file: None, ..parsed.global };
     let mut session = Session {
         output: Output::new(global.output, Box::new(kept.clone())),
         global,

@@ -20,8 +20,8 @@ pub(crate) struct Flags {
     /// The configuration file [default: muster.toml, if there is one].
     #[arg(long, env = "MUSTER_CONFIG", value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
-    /// Where everything is kept [default: muster-data].
-    #[arg(long, env = "MUSTER_DATA_DIR", value_name = "DIR")]
+    /// Where everything is kept: an option of every command, laid over the file here.
+    #[arg(skip)]
     pub(crate) data_dir: Option<PathBuf>,
     /// An address to listen on; may be given several times [default: 127.0.0.1 and ::1].
     #[arg(long = "listen", env = "MUSTER_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
@@ -195,7 +195,7 @@ impl Config {
                 .data_dir
                 .clone()
                 .or(file.data_dir)
-                .unwrap_or_else(|| PathBuf::from("muster-data")),
+                .unwrap_or_else(|| PathBuf::from(cli::DATA_DIR_DEFAULT)),
             listen: Listen {
                 addresses,
                 https_port: flags.https_port.or(file.listen.https_port),

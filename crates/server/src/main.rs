@@ -10,6 +10,7 @@ mod listen;
 mod pki;
 mod serve;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -47,18 +48,18 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     let Muster { global, command } = Muster::parse();
     match command {
-        Command::Serve(flags) => match load(&flags) {
+        Command::Serve(flags) => match load(flags, &global) {
             Ok(config) => report(serve::serve(&config)),
             Err(code) => code,
         },
-        Command::Config(ConfigCommand::Check(flags)) => match load(&flags) {
+        Command::Config(ConfigCommand::Check(flags)) => match load(flags, &global) {
             Ok(_) => {
-                println!("The configuration has no fault.");
+                say("The configuration has no fault.\n");
                 ExitCode::SUCCESS
             }
             Err(code) => code,
         },
-        Command::Config(ConfigCommand::Show(flags)) => match load(&flags) {
+        Command::Config(ConfigCommand::Show(flags)) => match load(flags, &global) {
             Ok(config) => report(show(&config)),
             Err(code) => code,
         },
@@ -74,16 +75,22 @@ fn main() -> ExitCode {
 /// The exit code of a wrong configuration, as of wrong arguments.
 const USAGE: u8 = 2;
 
-fn load(flags: &Flags) -> Result<Config, ExitCode> {
-    Config::load(flags).map_err(|faults| {
+fn load(flags: Flags, global: &cli::GlobalArgs) -> Result<Config, ExitCode> {
+    let flags = Flags { data_dir: global.data_dir.clone(), ..flags };
+    Config::load(&flags).map_err(|faults| {
         eprintln!("error: {faults}");
         ExitCode::from(USAGE)
     })
 }
 
 fn show(config: &Config) -> anyhow::Result<()> {
-    println!("{}", serde_json::to_string_pretty(config)?);
+    say(&format!("{}\n", serde_json::to_string_pretty(config)?));
     Ok(())
+}
+
+/// Writes to standard output; a reader that went away is no fault of ours.
+pub(crate) fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
 }
 
 fn report(result: anyhow::Result<()>) -> ExitCode {

@@ -65,7 +65,7 @@ async fn run(config: &Config) -> Result<()> {
     // The RSA key takes a while to make; whoever needs it first waits for it.
     let rsa = Arc::clone(&ca);
     let rsa = tokio::task::spawn_blocking(move || rsa.rsa().is_some());
-    print!("{text}");
+    crate::say(&text);
     tracing::info!("listening");
     stopped().await?;
     tracing::info!("stopping: no new connections, the present ones may finish");

@@ -131,6 +131,7 @@ fn disbelief(because: &Value) -> String {
         }
         "otherCertificate" => "the leaf is not one of its certificates".to_owned(),
         "chain" => format!("the chain does not hold: {}", told("because")),
+        "caMissing" => format!("no verified CA is reached: {}", told("because")),
         "commonName" => told("because"),
         "signature" => "none of its keys signed the token".to_owned(),
         "tokenExpired" => format!("the token expired at {}", told("expires")),

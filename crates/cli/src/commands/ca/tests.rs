@@ -30,7 +30,7 @@ fn make(dir: &Path, words: &[&str]) -> Result<Value> {
     let kept = Kept::default();
     let output = crate::output::Output::new(crate::Format::Json, Box::new(kept.clone()));
     let global =
-        crate::GlobalArgs { output: crate::Format::Json, data_dir: dir.into(), ca_file: None };
+        crate::GlobalArgs { output: crate::Format::Json, data_dir: Some(dir.into()), ca_file: None };
     let transport = std::sync::Arc::new(crate::https::Https { system_bundle: None });
     ca.run(&mut Session { global, transport, clock: now, output })?;
     Ok(serde_json::from_str(&kept.text()).unwrap())
