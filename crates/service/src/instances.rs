@@ -100,14 +100,17 @@ impl Service {
                 host,
                 allocation_policy: request
                     .allocation_policy
-                    .or(old.as_ref().map(|old| old.allocation_policy))
+                    .or_else(|| old.as_ref().map(|old| old.allocation_policy))
                     .unwrap_or(AllocationPolicy::Hashed),
                 linked_hubs: old.as_ref().map(|old| old.linked_hubs.clone()).unwrap_or_default(),
                 policies: match &old {
                     Some(old) => old.policies.clone(),
                     None => self.dps_policies(),
                 },
-                quota: request.quota.or(old.as_ref().map(|old| old.quota)).unwrap_or_default(),
+                quota: request
+                    .quota
+                    .or_else(|| old.as_ref().map(|old| old.quota))
+                    .unwrap_or_default(),
                 created: old.as_ref().map_or_else(|| self.now(), |old| old.created),
             };
             let generation = match existing {

@@ -48,8 +48,7 @@ async fn s_17_a_whole_group_goes_step_by_step() {
     let g = group_id("g");
     let first = w.service.registrations_of_group(&w.dps, &g, None, 2).await.unwrap();
     let after = first.next.clone();
-    let rest =
-        w.service.registrations_of_group(&w.dps, &g, after.as_deref(), 2).await.unwrap();
+    let rest = w.service.registrations_of_group(&w.dps, &g, after.as_deref(), 2).await.unwrap();
     assert_eq!((first.rows.len(), rest.rows.len(), rest.next), (2, 1, None));
     for row in first.rows.iter().chain(&rest.rows) {
         let place = row.value.assignment.clone().unwrap();
@@ -58,10 +57,7 @@ async fn s_17_a_whole_group_goes_step_by_step() {
             .await
             .unwrap();
         let record = row.value.registration_id.clone();
-        w.service
-            .delete_registration(&call(), &w.dps, &record, &IfMatch::Absent)
-            .await
-            .unwrap();
+        w.service.delete_registration(&call(), &w.dps, &record, &IfMatch::Absent).await.unwrap();
     }
     w.delete_group("g").await;
     for name in ["a", "b", "c"] {
@@ -166,8 +162,7 @@ async fn s_39_s_107_a_removed_entry_is_gone_from_every_page() {
     w.delete("b").await;
     w.delete("c").await;
     let rest = w.service.individuals(&w.dps, Some(&after), 10).await.unwrap();
-    let names: Vec<_> =
-        rest.rows.iter().map(|row| row.value.registration_id.to_string()).collect();
+    let names: Vec<_> = rest.rows.iter().map(|row| row.value.registration_id.to_string()).collect();
     assert_eq!(names, ["d"]);
     assert_eq!(w.outcome("b", &w.token("b", &key(1))).await, "401");
 }
@@ -224,8 +219,7 @@ async fn s_60_the_groups_list_shows_each_devices_hub() {
         let name = format!("d{number}");
         w.outcome(&name, &w.token(&name, &key(2).derive(&name))).await;
     }
-    let page =
-        w.service.registrations_of_group(&w.dps, &group_id("g"), None, 100).await.unwrap();
+    let page = w.service.registrations_of_group(&w.dps, &group_id("g"), None, 100).await.unwrap();
     for row in &page.rows {
         let place = row.value.assignment.clone().unwrap();
         assert!(w.service.device(&place.hub, &place.device_id).await.is_ok());
@@ -243,8 +237,7 @@ async fn s_63_s_70_a_refused_device_is_told_neither_hub_nor_device_id() {
     let polled = w.poll("dev", &accepted.operation_id, &evidence).await.unwrap();
     let (Polled::Record(record) | Polled::Disabled(record)) = polled;
     let shown = dialect::rest::device::Shown::AsStored;
-    let answer =
-        dialect::rest::device::polled(&record, &accepted.operation_id, &id("dev"), shown);
+    let answer = dialect::rest::device::polled(&record, &accepted.operation_id, &id("dev"), shown);
     assert_eq!(answer.status, 200);
     let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
     assert_eq!(body["status"], "disabled");
@@ -260,8 +253,7 @@ async fn s_68_s_59_without_the_entry_the_device_is_the_groups_once_more() {
     assert_eq!(w.outcome("dev", &evidence).await, "disabled");
     w.delete("dev").await;
     assert_eq!(w.outcome("dev", &evidence).await, "assigned");
-    let page =
-        w.service.registrations_of_group(&w.dps, &group_id("g"), None, 10).await.unwrap();
+    let page = w.service.registrations_of_group(&w.dps, &group_id("g"), None, 10).await.unwrap();
     assert_eq!(page.rows[0].value.status, RegistrationStatus::Assigned);
 }
 
