@@ -49,11 +49,12 @@ CREATE TABLE individual (
     PRIMARY KEY (dps, key)
 ) STRICT;
 
+-- `content` is the hash of what was signed, which no rewritten signature changes.
 CREATE TABLE individual_leaf (
     dps TEXT NOT NULL,
-    thumbprint BLOB NOT NULL,
+    content BLOB NOT NULL,
     key TEXT NOT NULL,
-    PRIMARY KEY (dps, thumbprint, key),
+    PRIMARY KEY (dps, content, key),
     FOREIGN KEY (dps, key) REFERENCES individual (dps, key) ON DELETE CASCADE
 ) STRICT;
 CREATE INDEX individual_leaf_by_entry ON individual_leaf (dps, key);

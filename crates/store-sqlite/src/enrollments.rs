@@ -28,11 +28,11 @@ impl Enrollments for Sqlite {
     async fn individuals_by_leaf(
         &self,
         dps: &ServiceName,
-        thumbprint: &Sha256,
+        leaf: &Sha256,
     ) -> Result<Vec<Versioned<Individual>>, StoreError> {
-        let (dps, thumbprint) = (dps.clone(), *thumbprint);
+        let (dps, leaf) = (dps.clone(), *leaf);
         self.read("individual enrollments by certificate", move |snapshot| {
-            by_leaf(snapshot.connection, &dps, &thumbprint)
+            by_leaf(snapshot.connection, &dps, &leaf)
         })
         .await
     }
@@ -96,15 +96,15 @@ pub(crate) fn individual(
 pub(crate) fn by_leaf(
     connection: &Connection,
     dps: &ServiceName,
-    thumbprint: &Sha256,
+    leaf: &Sha256,
 ) -> Result<Vec<Versioned<Individual>>, Fault> {
     sql::many(
         connection,
         "SELECT individual.revision, individual.doc
          FROM individual_leaf JOIN individual USING (dps, key)
-         WHERE individual_leaf.dps = ?1 AND individual_leaf.thumbprint = ?2
+         WHERE individual_leaf.dps = ?1 AND individual_leaf.content = ?2
          ORDER BY individual.created, individual.key",
-        (dps.as_str(), thumbprint.0),
+        (dps.as_str(), leaf.0),
     )
 }
 
@@ -123,15 +123,15 @@ pub(crate) fn individual_revision(
 pub(crate) fn leaf_revisions(
     connection: &Connection,
     dps: &ServiceName,
-    thumbprint: &Sha256,
+    leaf: &Sha256,
 ) -> Result<Vec<Revision>, Fault> {
     let mut statement = connection.prepare_cached(
         "SELECT individual.revision
          FROM individual_leaf JOIN individual USING (dps, key)
-         WHERE individual_leaf.dps = ?1 AND individual_leaf.thumbprint = ?2
+         WHERE individual_leaf.dps = ?1 AND individual_leaf.content = ?2
          ORDER BY individual.created, individual.key",
     )?;
-    let mut rows = statement.query((dps.as_str(), thumbprint.0))?;
+    let mut rows = statement.query((dps.as_str(), leaf.0))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(Revision(sql::unsigned(row, 0)?));
@@ -166,9 +166,9 @@ pub(crate) fn write_individual(
         // Both slots may hold the same certificate.
         sql::run(
             connection,
-            "INSERT INTO individual_leaf (dps, thumbprint, key) VALUES (?1, ?2, ?3)
+            "INSERT INTO individual_leaf (dps, content, key) VALUES (?1, ?2, ?3)
              ON CONFLICT DO NOTHING",
-            (dps.as_str(), certificate.thumbprint().0, key),
+            (dps.as_str(), certificate.content_hash().0, key),
         )?;
     }
     Ok(())

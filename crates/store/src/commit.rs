@@ -41,7 +41,7 @@ pub enum Condition {
     IndividualsByLeaf {
         /// The instance.
         dps: ServiceName,
-        /// The certificate.
+        /// The certificate's `content_hash`.
         thumbprint: Sha256,
         /// Their revisions as read.
         at: Vec<Revision>,
@@ -108,6 +108,11 @@ pub enum Condition {
 }
 
 /// One row written or removed. A row that a delete does not find is no error.
+///
+/// Every row needs what it belongs to: an entry or record its instance, an identity a hub of that
+/// host, a twin its identity; and no two hubs have one host. A write that would break this is a
+/// conflict: as if the commit rested on the instance or the identity, which is reported absent,
+/// or on the absence of the other hub, which is reported as it is.
 #[derive(Clone, Debug)]
 pub enum Write {
     /// Writes an instance.
@@ -134,7 +139,7 @@ pub enum Write {
     DeleteRegistrationsOwnedBy(ServiceName, EntryRef),
     /// Removes the oldest never-assigned records of an entry beyond a bound (D-11).
     BoundRefused(RefusedBound),
-    /// Writes a hub.
+    /// Writes a hub. Its identities follow it when its host changes.
     Hub(Box<Hub>),
     /// Removes a hub with all that it holds.
     DeleteHub(ServiceName),
@@ -146,7 +151,7 @@ pub enum Write {
     Twin(HostName, DeviceId, Box<Twin>),
 }
 
-/// How many never-assigned, refused records of one entry may stay.
+/// How many never-assigned, refused records of one entry may stay: those written last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RefusedBound {
     /// The instance.

@@ -290,7 +290,7 @@ impl Instance {
     fn by_leaf(&self, thumbprint: &Sha256) -> Vec<Versioned<Individual>> {
         let holds = |individual: &Individual| match &individual.attestation {
             IndividualAttestation::ClientCertificates(slots) => {
-                slots.iter().any(|certificate| certificate.thumbprint() == *thumbprint)
+                slots.iter().any(|certificate| certificate.content_hash() == *thumbprint)
             }
             IndividualAttestation::CaReferences(_)
             | IndividualAttestation::SymmetricKey(_)
@@ -543,4 +543,11 @@ impl Store for Memory {
     async fn check(&self) -> Result<(), StoreError> {
         Ok(())
     }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Memory;
+
+    crate::suite!(Box::new(Memory::new()));
 }

@@ -64,7 +64,8 @@ pub trait Enrollments: Send + Sync {
         dps: &ServiceName,
         id: &RegistrationId,
     ) -> Result<Option<Versioned<Individual>>, StoreError>;
-    /// Individual enrollments that hold this certificate in any slot, oldest first.
+    /// Individual enrollments that hold this certificate in any slot, oldest first; of the same
+    /// age, by id. `thumbprint` is its `content_hash`, which no rewritten signature changes.
     async fn individuals_by_leaf(
         &self,
         dps: &ServiceName,
@@ -91,7 +92,7 @@ pub trait Enrollments: Send + Sync {
 #[async_trait]
 pub trait Registrations: Send + Sync {
     /// All that one registration is decided by, of one snapshot; none where there is no such
-    /// instance. `leaf` is the presented leaf's thumbprint.
+    /// instance. `leaf` is the presented leaf's `content_hash`.
     async fn registration_view(
         &self,
         dps: &ServiceName,
@@ -118,7 +119,8 @@ pub trait Registrations: Send + Sync {
 /// Device identities and twins.
 #[async_trait]
 pub trait Devices: Send + Sync {
-    /// One identity with its twin, of one snapshot.
+    /// One identity with its twin, of one snapshot; none where either is missing, so that a commit
+    /// that makes an identity writes its twin as well.
     async fn device(&self, hub: &HostName, id: &DeviceId)
     -> Result<Option<DeviceView>, StoreError>;
     /// Identities in the order of their ids, after a key.
@@ -134,6 +136,8 @@ pub trait Devices: Send + Sync {
 #[async_trait]
 pub trait Store: Instances + Enrollments + Registrations + Devices {
     /// Applies a commit: durable when this returns `Ok`.
+    ///
+    /// Once this was called the commit may be applied, though the caller goes away.
     async fn commit(&self, commit: Commit) -> Result<Committed, CommitError>;
     /// Changes after a sequence number, in order, at most `limit`.
     async fn changes_after(&self, seq: u64, limit: usize) -> Result<Vec<Change>, StoreError>;

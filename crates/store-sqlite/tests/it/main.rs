@@ -1,4 +1,9 @@
 //! Tests of the store on SQLite.
 
 mod basics;
+mod model;
 mod scratch;
+
+mod suite {
+    store::suite!(crate::scratch::Fresh::new());
+}
