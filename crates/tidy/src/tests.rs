@@ -169,7 +169,6 @@ fn i5_status_codes_are_in_the_dialect_alone() {
         "401000",
         "401002",
         "404201",
-        "ConnectRefusal::NotAuthorized",
     ];
     assert_clean(&having(
         &["model", "attestation", "provisioning", "hub", "service", "gateway", "store"],
@@ -223,6 +222,32 @@ fn every_crate_says_what_it_is() {
         if !head.starts_with("//! ") {
             complaints.push(format!("{} does not say what it is", entry.path().display()));
         }
+    }
+    assert_clean(&complaints);
+}
+
+#[test]
+fn every_seed_rule_has_a_row_and_every_named_test_exists() {
+    let table = fs::read_to_string(root().join("docs/seed-rules.md")).unwrap();
+    let mut complaints: Vec<String> = (1..=108)
+        .map(|number| format!("| S-{number:02} |"))
+        .filter(|row| !table.contains(row))
+        .collect();
+    let code: String = ["crates", "e2e"]
+        .iter()
+        .flat_map(|dir| files(&root().join(dir), ".rs"))
+        .map(|source| source.text)
+        .collect();
+    let is_test_name = |word: &&str| {
+        word.contains('_') && word.bytes().all(|b| b == b'_' || b.is_ascii_alphanumeric())
+    };
+    for name in table.split('`').skip(1).step_by(2).filter(is_test_name) {
+        if !code.contains(&format!("fn {name}(")) {
+            complaints.push(format!("docs/seed-rules.md names {name}, which is no test"));
+        }
+    }
+    if table.contains("**open**") {
+        complaints.push("docs/seed-rules.md has an open row".to_owned());
     }
     assert_clean(&complaints);
 }
