@@ -45,7 +45,6 @@ pub struct WebSocket<S> {
     frames: WebSocketStream<S>,
     unread: Bytes,
     reading: Reading,
-    close_is_sent: bool,
 }
 
 /// How far reading has come.
@@ -94,7 +93,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             .max_frame_size(Some(MESSAGE_BYTES_MAX))
             .max_message_size(Some(MESSAGE_BYTES_MAX));
         let frames = WebSocketStream::from_raw_socket(stream, Role::Server, Some(config)).await;
-        Self { frames, unread: Bytes::new(), reading: Reading::Open, close_is_sent: false }
+        Self { frames, unread: Bytes::new(), reading: Reading::Open }
     }
 
     /// Waits for the next message and keeps its bytes.
@@ -114,27 +113,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// Sends the close frame of a refusal.
     fn poll_refuse(&mut self, cx: &mut Context<'_>, refused: Refused) -> Poll<io::Result<()>> {
-        // A client that is gone needs no reason: a failure here changes nothing.
-        let _ = ready!(self.poll_close_frame(cx, refused.code(), refused.reason()));
+        ready!(self.poll_close_frame(cx, refused.code(), refused.reason()));
         self.reading = Reading::Ended;
         Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, refused.reason())))
     }
 
-    /// Sends a close frame, once.
+    /// Sends a close frame, unless one was sent or received before: the library refuses another.
+    ///
+    /// Failures are dropped: a client that is gone needs no farewell.
     fn poll_close_frame(
         &mut self,
         cx: &mut Context<'_>,
         code: CloseCode,
         reason: &'static str,
-    ) -> Poll<Result<(), Error>> {
+    ) -> Poll<()> {
         let mut frames = Pin::new(&mut self.frames);
-        ready!(frames.as_mut().poll_flush(cx))?;
-        if !self.close_is_sent {
-            self.close_is_sent = true;
-            let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
-            frames.as_mut().start_send(Message::Close(Some(frame)))?;
-        }
-        frames.poll_flush(cx)
+        let _ = ready!(frames.as_mut().poll_flush(cx));
+        let frame = CloseFrame { code, reason: Utf8Bytes::from_static(reason) };
+        let _ = frames.as_mut().start_send(Message::Close(Some(frame)));
+        frames.poll_flush(cx).map(drop)
     }
 }
 
@@ -181,8 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for WebSocket<S> {
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // The client may have closed first, or be gone: the stream below is ended all the same.
-        let _ = ready!(self.poll_close_frame(cx, CloseCode::Normal, ""));
+        ready!(self.poll_close_frame(cx, CloseCode::Normal, ""));
         Pin::new(self.frames.get_mut()).poll_shutdown(cx)
     }
 }

@@ -1,4 +1,10 @@
 //! The gateway from outside: TLS, listeners and WebSockets over loopback.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
 
 mod certificates;
 mod listener;

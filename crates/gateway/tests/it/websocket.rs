@@ -21,6 +21,8 @@ const PING: u8 = 0x9;
 const PONG: u8 = 0xa;
 /// Set in the first byte of a message's last frame.
 const FINAL: u8 = 0x80;
+const BINARY_FRAME: u8 = FINAL | BINARY;
+const PONG_FRAME: u8 = FINAL | PONG;
 
 /// A client's frame: masked. Source: RFC 6455 §5.2.
 fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
@@ -47,23 +49,36 @@ fn head(first: u8, length: usize, masked: u8) -> Vec<u8> {
     }
 }
 
+/// Waits for what must come. The clock is paused, so that it is over as soon as nothing moves.
+async fn soon<F: Future>(future: F) -> F::Output {
+    timeout(Duration::from_secs(1), future).await.expect("nothing moves any more")
+}
+
 /// Reads one frame of the server's, which has no mask.
 async fn server_frame(client: &mut DuplexStream) -> (u8, Vec<u8>) {
-    let first = client.read_u8().await.unwrap();
-    let length = match client.read_u8().await.unwrap() {
-        126 => usize::from(client.read_u16().await.unwrap()),
-        127 => usize::try_from(client.read_u64().await.unwrap()).unwrap(),
-        short => usize::from(short),
-    };
-    let mut payload = vec![0; length];
-    client.read_exact(&mut payload).await.unwrap();
-    (first, payload)
+    soon(async {
+        let first = client.read_u8().await.unwrap();
+        let length = match client.read_u8().await.unwrap() {
+            126 => usize::from(client.read_u16().await.unwrap()),
+            127 => usize::try_from(client.read_u64().await.unwrap()).unwrap(),
+            short => usize::from(short),
+        };
+        let mut payload = vec![0; length];
+        client.read_exact(&mut payload).await.unwrap();
+        (first, payload)
+    })
+    .await
 }
 
 async fn check_closed_with(client: &mut DuplexStream, code: u16) {
     let (first, payload) = server_frame(client).await;
     assert_eq!(first, FINAL | CLOSE);
     assert_eq!(payload.get(..2), Some(code.to_be_bytes().as_slice()));
+}
+
+/// The server has sent all, and ended the stream.
+async fn check_ended(client: &mut DuplexStream) {
+    assert_eq!(soon(client.read(&mut [0])).await.unwrap(), 0);
 }
 
 /// A client's end of bytes, and the server's WebSocket over the other.
@@ -96,19 +111,19 @@ async fn check_refuses(sent: &[u8], code: u16) {
 const CONNECT: &[u8] = b"\x10\x0d\0\x04MQTT\x04\x02\0\x3c\0\x01a";
 const SUBSCRIBE: &[u8] = b"\x82\x06\0\x01\0\x01b\0";
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_packet_a_frame_reads_as_the_packets() {
     let frames = [frame(FINAL | BINARY, CONNECT), frame(FINAL | BINARY, SUBSCRIBE)];
     check_reads(&frames, &[CONNECT, SUBSCRIBE].concat()).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn packets_that_share_a_frame_read_as_the_packets() {
     let both = [CONNECT, SUBSCRIBE].concat();
     check_reads(&[frame(FINAL | BINARY, &both)], &both).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_packet_split_over_frames_reads_whole() {
     for at in 0..=CONNECT.len() {
         let (head, tail) = CONNECT.split_at(at);
@@ -117,7 +132,7 @@ async fn a_packet_split_over_frames_reads_whole() {
     }
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn frames_of_one_byte_and_of_none_read_whole() {
     let frames: Vec<Vec<u8>> = CONNECT
         .iter()
@@ -126,7 +141,7 @@ async fn frames_of_one_byte_and_of_none_read_whole() {
     check_reads(&frames, CONNECT).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn frames_that_arrive_byte_by_byte_read_whole() {
     let (mut client, server) = duplex(1);
     let mut server = WebSocket::over(server).await;
@@ -141,7 +156,7 @@ async fn frames_that_arrive_byte_by_byte_read_whole() {
     sending.await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_small_buffer_reads_a_large_frame_piece_by_piece() {
     let (mut client, mut server) = pair().await;
     client.write_all(&frame(FINAL | BINARY, CONNECT)).await.unwrap();
@@ -155,7 +170,7 @@ async fn a_small_buffer_reads_a_large_frame_piece_by_piece() {
     assert_eq!(read, CONNECT);
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_largest_message_reads_whole_and_a_larger_one_is_refused() {
     let largest = vec![7; MESSAGE_BYTES_MAX];
     check_reads(&[frame(FINAL | BINARY, &largest)], &largest).await;
@@ -169,7 +184,7 @@ async fn the_largest_message_reads_whole_and_a_larger_one_is_refused() {
     check_refuses(&spread, 1009).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn what_came_before_a_breach_is_read_first() {
     let (mut client, mut server) = pair().await;
     let sent = [frame(FINAL | BINARY, CONNECT), frame(FINAL | TEXT, b"hello")].concat();
@@ -177,19 +192,19 @@ async fn what_came_before_a_breach_is_read_first() {
     let mut read = [0; CONNECT.len()];
     server.read_exact(&mut read).await.unwrap();
     assert_eq!(read, CONNECT);
-    let error = server.read_u8().await.unwrap_err();
+    let error = soon(server.read_u8()).await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::InvalidData);
     check_closed_with(&mut client, 1003).await;
     assert_eq!(server.read(&mut [0]).await.unwrap(), 0, "an error is told once");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn text_is_refused() {
     check_refuses(&frame(FINAL | TEXT, b"hello"), 1003).await;
     check_refuses(&frame(FINAL | TEXT, b"\xff\xfe"), 1003).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_breach_of_the_protocol_is_refused() {
     let unmasked = [vec![FINAL | BINARY, 1], vec![9]].concat();
     check_refuses(&unmasked, 1002).await;
@@ -200,7 +215,7 @@ async fn a_breach_of_the_protocol_is_refused() {
     check_refuses(&frame(FINAL | PING, &[0; 126]), 1002).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_ping_is_answered_while_the_server_reads() {
     let (mut client, mut server) = pair().await;
     client.write_all(&frame(FINAL | PING, b"are you there")).await.unwrap();
@@ -212,7 +227,7 @@ async fn a_ping_is_answered_while_the_server_reads() {
     assert_eq!(reading.await.unwrap().unwrap(), b'!');
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_close_is_answered_and_reads_as_the_end() {
     let (mut client, mut server) = pair().await;
     let sent = [frame(FINAL | BINARY, CONNECT), frame(FINAL | CLOSE, &1000_u16.to_be_bytes())];
@@ -224,10 +239,10 @@ async fn a_close_is_answered_and_reads_as_the_end() {
     let error = server.write_all(b"late").await.unwrap_err();
     assert_eq!(error.kind(), io::ErrorKind::BrokenPipe);
     server.shutdown().await.unwrap();
-    assert_eq!(client.read(&mut [0]).await.unwrap(), 0, "one close frame, then the end");
+    check_ended(&mut client).await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn an_end_without_a_close_reads_as_the_end() {
     check_reads(&[], b"").await;
     check_reads(&[frame(FINAL | BINARY, CONNECT)], CONNECT).await;
@@ -236,7 +251,7 @@ async fn an_end_without_a_close_reads_as_the_end() {
     check_reads(&[cut], b"").await;
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn each_write_is_a_binary_frame() {
     let (mut client, mut server) = pair().await;
     server.write_all(CONNECT).await.unwrap();
@@ -246,7 +261,7 @@ async fn each_write_is_a_binary_frame() {
     assert_eq!(server_frame(&mut client).await, (FINAL | BINARY, SUBSCRIBE.to_vec()));
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_long_write_is_several_frames() {
     let long: Vec<u8> = (0..100_000_u32).map(|n| n.to_le_bytes()[0]).collect();
     let (mut client, mut server) = pair().await;
@@ -286,29 +301,24 @@ async fn a_client_that_does_not_read_stops_the_writer() {
         () = flood => {}
         outcome = reading => panic!("{outcome:?}"),
     }
-    let mut read = 0;
-    while read < taken {
-        let (first, payload) = server_frame_while_flushed(&mut client, &mut server).await;
-        read += if first == FINAL | BINARY { payload.len() } else { 0 };
-    }
-    server.shutdown().await.unwrap();
-}
-
-async fn server_frame_while_flushed(
-    client: &mut DuplexStream,
-    server: &mut WebSocket<DuplexStream>,
-) -> (u8, Vec<u8>) {
-    let flushing = async {
-        server.flush().await.unwrap();
-        std::future::pending().await
+    // A farewell waits behind all that.
+    let (mut data, mut pongs) = (0, 0);
+    let all = async {
+        loop {
+            match server_frame(&mut client).await {
+                (BINARY_FRAME, payload) => data += payload.len(),
+                (PONG_FRAME, _) => pongs += 1,
+                (first, _) => break first,
+            }
+        }
     };
-    tokio::select! {
-        frame = server_frame(client) => frame,
-        () = flushing => unreachable!(),
-    }
+    let (last, ended) = tokio::join!(all, server.shutdown());
+    ended.unwrap();
+    assert_eq!((last, data), (FINAL | CLOSE, taken));
+    assert!((1..200).contains(&pongs), "{pongs} pongs were held");
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_shutdown_says_close_once_and_ends_the_stream() {
     let (mut client, mut server) = pair().await;
     server.write_all(CONNECT).await.unwrap();
@@ -316,7 +326,27 @@ async fn a_shutdown_says_close_once_and_ends_the_stream() {
     server.shutdown().await.unwrap();
     assert_eq!(server_frame(&mut client).await, (FINAL | BINARY, CONNECT.to_vec()));
     check_closed_with(&mut client, 1000).await;
-    assert_eq!(client.read(&mut [0]).await.unwrap(), 0);
+    check_ended(&mut client).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_farewell_goes_out_whole_through_a_narrow_pipe() {
+    for refused in [false, true] {
+        let (mut client, server) = duplex(1);
+        let mut server = WebSocket::over(server).await;
+        let serving = tokio::spawn(async move {
+            if refused {
+                server.read_u8().await.unwrap_err();
+            }
+            server.shutdown().await.unwrap();
+        });
+        if refused {
+            client.write_all(&frame(FINAL | TEXT, b"hello")).await.unwrap();
+        }
+        check_closed_with(&mut client, if refused { 1003 } else { 1000 }).await;
+        check_ended(&mut client).await;
+        serving.await.unwrap();
+    }
 }
 
 /// Grants an upgrade and echoes one byte, all in one task.
@@ -362,7 +392,7 @@ async fn paho_head(client: &mut DuplexStream) -> (String, Vec<(String, String)>)
     (status, headers)
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn paho_s_java_client_understands_the_handshake() {
     let (mut client, server) = duplex(4096);
     let serving = tokio::spawn(serve_echo(server));
@@ -391,7 +421,7 @@ async fn paho_s_java_client_understands_the_handshake() {
     serving.await.unwrap();
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn a_refused_upgrade_is_answered_in_json() {
     let (mut client, server) = duplex(4096);
     let serving = tokio::spawn(serve_echo(server));
@@ -400,12 +430,13 @@ async fn a_refused_upgrade_is_answered_in_json() {
         Sec-WebSocket-Key: bXF0dDMtMTcwMDAwMDAwMA==\r\n\
         Sec-WebSocket-Protocol: AMQPWSB10\r\n\r\n";
     client.write_all(request.as_bytes()).await.unwrap();
-    client.shutdown().await.unwrap();
-    let mut answer = String::new();
-    client.read_to_string(&mut answer).await.unwrap();
-    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-    assert!(head.starts_with("HTTP/1.1 400 Bad Request\r\n"), "{head}");
-    let body: serde_json::Value = serde_json::from_str(body).unwrap();
+    let (status, headers) = paho_head(&mut client).await;
+    assert_eq!(status, "HTTP/1.1 400 Bad Request");
+    let (_, length) = headers.iter().find(|(name, _)| name == "content-length").unwrap();
+    let mut body = vec![0; length.trim().parse().unwrap()];
+    client.read_exact(&mut body).await.unwrap();
+    let body: serde_json::Value = serde_json::from_slice(&body).unwrap();
     assert_eq!(body["message"], "Sec-WebSocket-Protocol must offer mqtt");
+    drop(client);
     serving.await.unwrap();
 }
