@@ -39,7 +39,11 @@ async fn what_was_written_is_there_after_the_store_is_opened_again() {
 
     let store = scratch.open(Options::default());
     let view = store
-        .registration_view(&service("dps-a"), &rid("LEAF-one"), Some(&certificate(0).content_hash()))
+        .registration_view(
+            &service("dps-a"),
+            &rid("LEAF-one"),
+            Some(&certificate(0).content_hash()),
+        )
         .await
         .unwrap()
         .unwrap();

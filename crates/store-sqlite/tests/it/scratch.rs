@@ -25,6 +25,23 @@ impl Scratch {
         self.0.join("control.db")
     }
 
+    pub(crate) fn log(&self) -> PathBuf {
+        self.0.join("control.db-wal")
+    }
+
+    /// A connection beside the store.
+    pub(crate) fn connection(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(self.database()).unwrap()
+    }
+
+    pub(crate) fn query(&self, sql: &str) -> i64 {
+        self.connection().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    pub(crate) fn text(&self, sql: &str) -> String {
+        self.connection().query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
     pub(crate) fn open(&self, options: Options) -> Sqlite {
         Sqlite::open(&self.database(), options).unwrap()
     }
