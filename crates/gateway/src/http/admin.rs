@@ -110,7 +110,7 @@ async fn certificates(
 ) -> Result<Reply, WireError> {
     let own = &gateway.service;
     let failed = |error: ApiError| faults::dps_api(&error, Missing::CaCertificate);
-    let if_match = IfMatch::parse(asked.header("if-match"));
+    let if_match = IfMatch::parse(asked.if_match().map_err(|fault| faults::dps(&fault))?);
     match route {
         CertificateRoute::List => {
             let all = own.certificates(dps).await.map_err(failed)?;

@@ -49,7 +49,7 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
     let call = authorize(gateway, host, &asked, needs(&route))?;
     asked.api_version().map_err(fault)?;
     media_type(asked.header("content-type"), &asked.body).map_err(fault)?;
-    let if_match = hub::if_match(asked.header("if-match"));
+    let if_match = hub::if_match(asked.if_match().map_err(fault)?);
     let own = &gateway.service;
     match route {
         Route::ListDevices => {

@@ -15,7 +15,7 @@ use dialect::api_version::ApiVersion;
 use dialect::rest::JSON;
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::{Bytes, Incoming};
+use hyper::body::{Body, Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -148,6 +148,12 @@ impl Asked {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// The `If-Match` header; one that is not text is a demand all the same, and not none.
+    pub(crate) fn if_match(&self) -> Result<Option<&str>, ApiFault> {
+        let demand = self.headers.get(header::IF_MATCH).map(HeaderValue::to_str);
+        demand.transpose().map_err(|_| ApiFault::Header { name: "If-Match" })
+    }
+
     /// The protocol version that the caller speaks.
     pub(crate) fn api_version(&self) -> Result<ApiVersion, ApiFault> {
         ApiVersion::of_query(Some(&self.query))
@@ -263,6 +269,10 @@ fn no_host() -> WireError {
 }
 
 async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, ApiFault> {
+    // What is announced as too large is not waited for.
+    if usize::try_from(body.size_hint().lower()).is_ok_and(|announced| announced > bytes_max) {
+        return Err(ApiFault::BodyTooLarge { bytes_max });
+    }
     let read = Limited::new(body, bytes_max).collect();
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),

@@ -56,7 +56,7 @@ pub(super) async fn answer(
     let call = authorize(gateway, dps, &asked, needs(&route))?;
     let version = asked.api_version().map_err(fault)?;
     media_type(asked.header("content-type"), &asked.body).map_err(fault)?;
-    let if_match = IfMatch::parse(asked.header("if-match"));
+    let if_match = IfMatch::parse(asked.if_match().map_err(fault)?);
     let own = &gateway.service;
     let enrollment_fault = |error: ApiError| faults::dps_api(&error, Missing::Enrollment);
     let record_fault = |error: ApiError| faults::dps_api(&error, Missing::Registration);
