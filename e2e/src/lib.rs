@@ -11,6 +11,7 @@
 //! - [`Pki`] makes certificate authorities and device chains.
 //! - [`Provisioning`], [`HubDevice`] and [`NodeClient`] run the SDK programs of `python/` and
 //!   `node/`.
+//! - [`Tls`] and [`mqtt`] send any bytes, for what no SDK would say.
 //!
 //! The machine's own hosts file and trust store are never touched. On a machine that can't make
 //! namespaces a test says `skipped: …` aloud; with `CI=true` it fails instead.
@@ -24,19 +25,24 @@
 )]
 
 mod device;
+pub mod mqtt;
 mod node;
 mod pki;
 mod process;
 mod rest;
+mod sas;
 mod sdk;
 mod server;
+mod wire;
 mod world;
 
 pub use device::{Credential, HubDevice, Outcome, Provisioning, Sdk};
 pub use node::NodeClient;
 pub use pki::{Authority, DeviceCertificate, Pki, derived_key};
 pub use rest::{Reply, Rest};
+pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;
+pub use wire::{Tls, Wire};
 pub use world::{World, bare_world, world};
 
 /// The host that the provisioning service answers on.

@@ -1,7 +1,6 @@
 //! A small blocking HTTPS client for the service APIs, signing with shared access signatures.
 
-use aws_lc_rs::hmac;
-use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
+use crate::sas::{escape, in_seconds, sas_token};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
@@ -11,10 +10,10 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-/// How long a token is good for.
-const TOKEN_LIFE: Duration = Duration::from_secs(600);
+/// How long a token is good for, in seconds.
+const TOKEN_LIFE: i64 = 600;
 /// How long the server may be silent.
 const SILENCE: Duration = Duration::from_secs(30);
 
@@ -74,6 +73,11 @@ impl Rest {
     /// The string that this was made from, for SDK clients.
     pub fn connection_string(&self) -> &str {
         &self.connection_string
+    }
+
+    /// The host, the policy's name and its key.
+    pub fn owner(&self) -> (&str, &str, &str) {
+        (&self.host, &self.policy, &self.key)
     }
 
     pub fn get(&self, path: &str) -> Reply {
@@ -148,16 +152,7 @@ impl Rest {
     }
 
     fn token(&self) -> String {
-        let expiry = SystemTime::now() + TOKEN_LIFE;
-        let expiry = expiry.duration_since(UNIX_EPOCH).unwrap().as_secs();
-        let resource = escape(&self.host);
-        let key = hmac::Key::new(hmac::HMAC_SHA256, &BASE64.decode(&self.key).unwrap());
-        let signature = hmac::sign(&key, format!("{resource}\n{expiry}").as_bytes());
-        format!(
-            "SharedAccessSignature sr={resource}&sig={}&se={expiry}&skn={}",
-            escape(&BASE64.encode(signature)),
-            escape(&self.policy)
-        )
+        sas_token(&escape(&self.host), &self.key, in_seconds(TOKEN_LIFE), Some(&self.policy))
     }
 }
 
@@ -179,7 +174,7 @@ impl Reply {
     }
 }
 
-fn read(mut from: impl BufRead) -> Reply {
+pub(crate) fn read(mut from: impl BufRead) -> Reply {
     let status = line(&mut from);
     let status = status.split(' ').nth(1).unwrap_or_else(|| panic!("not HTTP: {status}"));
     let mut reply = Reply {
@@ -227,16 +222,4 @@ fn chunks(from: &mut impl BufRead) -> Vec<u8> {
             return bytes;
         }
     }
-}
-
-/// Percent-encodes all but letters, digits and `-._~`.
-fn escape(text: &str) -> String {
-    text.bytes()
-        .map(|byte| match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => {
-                char::from(byte).to_string()
-            }
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }

@@ -87,6 +87,15 @@ impl Server {
         }
     }
 
+    /// The memory that it holds now, in bytes.
+    pub fn resident_bytes(&self) -> u64 {
+        let id = self.process.as_ref().expect("the server runs").id();
+        let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kibibytes: u64 = line.trim().trim_end_matches(" kB").parse().unwrap();
+        kibibytes * 1024
+    }
+
     /// The CA that the server's own certificates come from, a PEM file.
     pub fn ca(&self) -> PathBuf {
         PathBuf::from(self.admin()["ca"].as_str().unwrap())

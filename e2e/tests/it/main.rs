@@ -5,9 +5,17 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::disallowed_methods,
     reason = "tests fail by panicking"
 )]
 
+mod hostile;
+mod hostile_access;
+mod hostile_bodies;
+mod hostile_chains;
+mod hostile_http;
+mod hostile_pki;
+mod hostile_tokens;
 mod operator;
 mod s_c1;
 mod s_c2;
