@@ -156,7 +156,10 @@ async fn accept_all(
         let (stream, address) = accept(next, &mut pause, &connection.counters).await;
         connection.counters.count_accepted();
         // One connection per listener waits here for room; the others wait in the backlog.
-        let places = capacity.admit(&connection.counters).await;
+        let Some(places) = capacity.admit(address.ip(), &connection.counters).await else {
+            tracing::debug!(peer.address = %address, "too many handshakes of one address");
+            continue;
+        };
         tasks.spawn(connection.clone().serve(stream, address, places));
     }
 }

@@ -75,6 +75,8 @@ pub const SIGN_IN_TIMEOUT: Duration = Duration::from_secs(20);
 pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(1767);
 /// TLS handshakes under way at once. Source: ours; further clients wait in the backlog.
 pub const HANDSHAKES_MAX: usize = 512;
+/// TLS handshakes under way at once from one address; half of all, so that a slow one leaves room.
+pub const HANDSHAKES_PER_ADDRESS_MAX: usize = HANDSHAKES_MAX / 2;
 /// Connections open at once. Source: ours; a configured value replaces it.
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// How long a shutting-down server waits for its connections. Source: ours.

@@ -1,7 +1,9 @@
 //! Room for connections and for handshakes, shared by all listeners.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use model::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -15,6 +17,7 @@ use super::counters::Counters;
 pub struct Capacity {
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
+    handshakes_by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     was_full: Arc<AtomicBool>,
 }
 
@@ -27,15 +30,31 @@ impl Capacity {
         Self {
             connections: room(connections_max),
             handshakes: room(handshakes_max),
+            handshakes_by_address: Arc::default(),
             was_full: Arc::default(),
         }
     }
 
-    /// Waits for a place among the connections, then for one among the handshakes.
-    pub(super) async fn admit(&self, counters: &Counters) -> Places {
+    /// Waits for a place among the connections, then for one among the handshakes; none for an
+    /// address that has its share of handshakes under way already.
+    pub(super) async fn admit(&self, address: IpAddr, counters: &Counters) -> Option<Places> {
+        let share = self.share_of(address)?;
         let connection = self.place_for_connection(counters).await;
-        let handshake = place(&self.handshakes).await;
-        Places { connection, handshake }
+        let permit = place(&self.handshakes).await;
+        Some(Places { connection, handshake: HandshakePlace { _permit: permit, _share: share } })
+    }
+
+    /// Counts a handshake of this address. One address, or one IPv6 network of a site, can not
+    /// keep all others out by being slow.
+    fn share_of(&self, address: IpAddr) -> Option<Share> {
+        let network = network(address);
+        let mut counts = locked(&self.handshakes_by_address);
+        let count = counts.entry(network).or_default();
+        if *count >= limits::HANDSHAKES_PER_ADDRESS_MAX {
+            return None;
+        }
+        *count += 1;
+        Some(Share { network, counts: Arc::clone(&self.handshakes_by_address) })
     }
 
     /// Waits for a place among the connections, and says so in the log at most once per burst.
@@ -62,7 +81,51 @@ impl Default for Capacity {
 #[derive(Debug)]
 pub(super) struct Places {
     pub(super) connection: Place,
-    pub(super) handshake: Place,
+    pub(super) handshake: HandshakePlace,
+}
+
+/// A place among the handshakes, and in its address's share of them; free again when dropped.
+#[derive(Debug)]
+pub(super) struct HandshakePlace {
+    _permit: Place,
+    _share: Share,
+}
+
+/// One handshake of an address.
+#[derive(Debug)]
+struct Share {
+    network: IpAddr,
+    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+}
+
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut counts = locked(&self.counts);
+        if let Some(count) = counts.get_mut(&self.network) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                counts.remove(&self.network);
+            }
+        }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    match mutex.lock() {
+        Ok(guard) => guard,
+        Err(poisoned) => poisoned.into_inner(),
+    }
+}
+
+/// The address itself, or the /64 network of an IPv6 one: a site has that many at least.
+fn network(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
+        }
+    }
 }
 
 /// One place, free again when dropped.
@@ -74,4 +137,34 @@ pub(super) struct Place {
 async fn place(room: &Arc<Semaphore>) -> Place {
     // Only a closed semaphore gives none, and nobody closes these.
     Place { _permit: room.clone().acquire_owned().await.ok() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_address_keeps_room_for_the_others() {
+        let capacity = Capacity::default();
+        let counters = Counters::default();
+        let slow: IpAddr = "192.0.2.1".parse().unwrap();
+        let other: IpAddr = "192.0.2.2".parse().unwrap();
+        let mut held = Vec::new();
+        for _ in 0..limits::HANDSHAKES_PER_ADDRESS_MAX {
+            held.push(capacity.admit(slow, &counters).await.unwrap());
+        }
+        assert!(capacity.admit(slow, &counters).await.is_none());
+        assert!(capacity.admit(other, &counters).await.is_some());
+        held.pop();
+        assert!(capacity.admit(slow, &counters).await.is_some());
+    }
+
+    #[test]
+    fn an_ipv6_site_is_one_address() {
+        let one: IpAddr = "2001:db8:1:2:3::1".parse().unwrap();
+        let two: IpAddr = "2001:db8:1:2:ffff::9".parse().unwrap();
+        let three: IpAddr = "2001:db8:1:3::1".parse().unwrap();
+        assert_eq!(network(one), network(two));
+        assert_ne!(network(one), network(three));
+    }
 }
