@@ -5,6 +5,7 @@
 mod device;
 mod query;
 mod route;
+pub mod telemetry;
 #[cfg(test)]
 mod tests;
 mod twin;
