@@ -12,6 +12,8 @@
 mod faults;
 pub mod http;
 pub mod listener;
+pub mod metrics;
+pub mod monitoring;
 pub mod mqtt_driver;
 pub mod peer;
 pub mod tls;
@@ -27,6 +29,7 @@ use service::{Call, Endpoint, Service};
 pub use http::AdminRight;
 
 use listener::{Accepted, Handler};
+use metrics::Metrics;
 use mqtt_driver::Transport;
 
 /// What the drivers work on.
@@ -35,6 +38,8 @@ pub struct Gateway {
     pub service: Arc<Service>,
     /// Who may administer.
     pub admin_policies: Vec<Policy<AdminRight>>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
 }
 
 impl Gateway {

@@ -151,6 +151,7 @@ async fn accept_all(
     tasks: &TaskTracker,
 ) {
     let mut pause = AcceptPause::default();
+    let _listening = connection.counters.listen();
     loop {
         let next = || socket.accept();
         let (stream, address) = accept(next, &mut pause, &connection.counters).await;

@@ -3,6 +3,8 @@
 //! Precedence: default < file < environment (`MUSTER_…`) < flag. Every field is checked, all
 //! faults are told at once, and an unknown key is a fault.
 
+pub(crate) mod monitoring;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -32,6 +34,9 @@ pub(crate) struct Flags {
     /// The port for MQTT [default: 8883, or 18883 where that is not allowed].
     #[arg(long, env = "MUSTER_MQTT_PORT", value_name = "PORT")]
     pub(crate) mqtt_port: Option<u16>,
+    /// Where monitoring systems ask, or `off` [default: 127.0.0.1:9464, if it is free].
+    #[arg(long, env = "MUSTER_MONITORING", value_name = "ADDRESS:PORT")]
+    pub(crate) monitoring: Option<String>,
     /// How much is logged, such as `info` or `info,gateway=debug` [default: info].
     #[arg(long, env = "MUSTER_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
@@ -58,6 +63,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Where to listen.
     pub(crate) listen: Listen,
+    /// Where health and metrics are asked for.
+    pub(crate) monitoring: Monitoring,
     /// What is logged, and how.
     pub(crate) log: Log,
     /// What a first start makes.
@@ -73,6 +80,13 @@ pub(crate) struct Listen {
     pub(crate) https_port: Option<u16>,
     /// MQTT; none: 8883, else 18883.
     pub(crate) mqtt_port: Option<u16>,
+}
+
+/// Where health and metrics are asked for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Monitoring {
+    /// Plain HTTP; `off` for nowhere.
+    pub(crate) address: monitoring::Address,
 }
 
 /// What is logged, and how.
@@ -98,6 +112,7 @@ pub(crate) struct FirstStart {
 struct File {
     data_dir: Option<PathBuf>,
     listen: FileListen,
+    monitoring: FileMonitoring,
     log: FileLog,
     first_start: FileFirstStart,
 }
@@ -108,6 +123,12 @@ struct FileListen {
     addresses: Option<Vec<String>>,
     https_port: Option<u16>,
     mqtt_port: Option<u16>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct FileMonitoring {
+    address: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -182,6 +203,11 @@ impl Config {
                 }
             })
             .collect();
+        let asked = flags.monitoring.clone().or(file.monitoring.address);
+        let monitoring = monitoring::Address::read(asked.as_deref()).unwrap_or_else(|fault| {
+            faults.push(fault);
+            monitoring::Address::Off
+        });
         let filter = flags.log.clone().or(file.log.filter).unwrap_or_else(|| "info".to_owned());
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&filter) {
             faults.push(format!("log.filter: {error}; write it like \"info,gateway=debug\""));
@@ -201,6 +227,7 @@ impl Config {
                 https_port: flags.https_port.or(file.listen.https_port),
                 mqtt_port: flags.mqtt_port.or(file.listen.mqtt_port),
             },
+            monitoring: Monitoring { address: monitoring },
             log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
             first_start: FirstStart { dps, hubs },
         };
@@ -229,10 +256,12 @@ fn parse(text: &str, path: &Path, faults: &mut Vec<String>) -> File {
         match key.as_str() {
             "data_dir" => file.data_dir = field(value, &at, faults),
             "listen" => file.listen = fields(value, &at, faults),
+            "monitoring" => file.monitoring = fields(value, &at, faults),
             "log" => file.log = fields(value, &at, faults),
             "first_start" => file.first_start = fields(value, &at, faults),
             _ => faults.push(format!(
-                "{at}: there is no such key; there are data_dir, listen, log, first_start"
+                "{at}: there is no such key; there are data_dir, listen, monitoring, \
+                 log, first_start"
             )),
         }
     }
@@ -328,22 +357,38 @@ mod tests {
     }
 
     #[test]
+    fn monitoring_is_set_by_file_or_flag_and_shown_as_it_is_written() {
+        let text = "[monitoring]\naddress = \"127.0.0.1:1\"\n";
+        let config = check(text, &Flags::default()).unwrap();
+        let first = monitoring::Address::Asked("127.0.0.1:1".parse().unwrap());
+        assert_eq!(config.monitoring.address, first);
+        let flags = Flags { monitoring: Some("off".to_owned()), ..Flags::default() };
+        let config = check(text, &flags).unwrap();
+        assert_eq!(config.monitoring.address, monitoring::Address::Off);
+        assert_eq!(serde_json::to_value(&config).unwrap()["monitoring"]["address"], "off");
+        let config = check("", &Flags::default()).unwrap();
+        assert_eq!(config.monitoring.address, monitoring::Address::Default);
+    }
+
+    #[test]
     fn all_faults_are_told_at_once() {
         let text = "color = 1\n[listen]\naddresses = [\"here\"]\nhttps_prot = 3\nmqtt_port = 70000\n\
-                    [log]\nformat = \"xml\"\n[first_start]\ndps = \"-x\"\nhubs = []\n";
+                    [monitoring]\naddress = \"9464\"\nport = 1\n[log]\nformat = \"xml\"\n[first_start]\ndps = \"-x\"\nhubs = []\n";
         let Faults(faults) = check(text, &Flags::default()).unwrap_err();
         for part in [
             "color",
             "\"here\"",
             "https_prot",
             "mqtt_port",
+            "monitoring.address",
+            "monitoring.port",
             "log.format",
             "first_start.dps",
             "first_start.hubs",
         ] {
             assert!(faults.iter().any(|fault| fault.contains(part)), "{part} in {faults:#?}");
         }
-        assert_eq!(faults.len(), 7, "{faults:#?}");
+        assert_eq!(faults.len(), 9, "{faults:#?}");
     }
 
     #[test]

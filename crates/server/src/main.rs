@@ -7,6 +7,7 @@ mod config;
 mod environment;
 mod files;
 mod listen;
+mod monitor;
 mod pki;
 mod serve;
 

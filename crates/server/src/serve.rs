@@ -6,6 +6,8 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use gateway::Gateway;
 use gateway::listener::{Capacity, Counters, Listener};
+use gateway::metrics::{Metrics, Readings};
+use gateway::monitoring::Monitoring;
 use gateway::tls::{ServerCertificates, TlsPort};
 use model::{HostName, limits};
 use service::{Clock, Entropy, Service};
@@ -16,7 +18,7 @@ use tracing_subscriber::EnvFilter;
 use crate::config::{Config, LogFormat};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::pki::DevelopmentCa;
-use crate::{admin, banner, bootstrap, files, listen};
+use crate::{admin, banner, bootstrap, files, listen, monitor};
 
 /// The host of the administration, where browsers are not asked for certificates.
 const ADMIN_HOST: &str = "muster.localhost";
@@ -51,17 +53,26 @@ async fn run(config: &Config) -> Result<()> {
     files::private_dir(&config.data_dir)?;
     let pki_dir = config.data_dir.join("pki");
     let ca = Arc::new(DevelopmentCa::open(&pki_dir, Arc::clone(&clock))?);
-    let service = Arc::new(open(config, &clock, &entropy).await?);
+    let service = open(config, &clock, &entropy).await?;
+    let metrics = Arc::new(Metrics::default());
+    let service = Arc::new(service.with_observer(metrics.clone()));
     ca.serve(Arc::clone(&service));
     let start = bootstrap::bootstrap(&service, &config.first_start).await?;
     let policy = admin::policy(&config.data_dir, entropy.as_ref())?;
     let bound = listen::bind(&config.listen)?;
+    let monitored = monitor::bind(config.monitoring.address)?;
     let ca_file = pki_dir.join("ca.pem");
     admin::write(&config.data_dir, &policy, &ca_file, bound.https_port)?;
     let text = banner::banner(start, &service.directory(), &config.data_dir, &ca_file, &bound);
-    let gateway = Arc::new(Gateway { service, admin_policies: vec![policy] });
-    let shutdown = CancellationToken::new();
-    let listeners = listeners(&gateway, &ca, bound, &shutdown)?;
+    let gateway = Arc::new(Gateway { service, admin_policies: vec![policy], metrics });
+    let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
+    let counters = Arc::new(Counters::default());
+    let listeners = listeners(&gateway, &ca, bound, &counters, &shutdown)?;
+    if let Some((socket, address)) = monitored {
+        let monitoring = monitoring(&gateway, counters, listeners.len());
+        tokio::spawn(monitoring.serve(socket, ended.clone()));
+        tracing::info!("monitoring on http://{address}: /healthz, /readyz, /metrics");
+    }
     // The RSA key takes a while to make; whoever needs it first waits for it.
     let rsa = Arc::clone(&ca);
     let rsa = tokio::task::spawn_blocking(move || rsa.rsa().is_some());
@@ -73,6 +84,7 @@ async fn run(config: &Config) -> Result<()> {
     for listener in listeners {
         listener.await.context("a listener panicked")?;
     }
+    ended.cancel();
     let _ = rsa.await;
     tracing::info!("stopped");
     Ok(())
@@ -95,10 +107,18 @@ async fn open(
     service.await.context("can not read the store")
 }
 
+/// What monitoring systems ask; it goes on while the listeners drain.
+fn monitoring(gateway: &Gateway, listeners: Arc<Counters>, expected: usize) -> Arc<Monitoring> {
+    let readings = Readings { service: Arc::clone(&gateway.service), listeners };
+    let expected = u64::try_from(expected).unwrap_or(u64::MAX);
+    Arc::new(Monitoring::new(&gateway.metrics, readings, expected))
+}
+
 fn listeners(
     gateway: &Arc<Gateway>,
     ca: &Arc<DevelopmentCa>,
     bound: listen::Bound,
+    counters: &Arc<Counters>,
     shutdown: &CancellationToken,
 ) -> Result<Vec<tokio::task::JoinHandle<gateway::listener::Drained>>> {
     let certificates: Arc<dyn ServerCertificates> = ca.clone();
@@ -106,7 +126,6 @@ fn listeners(
     let https = TlsPort::https(Arc::clone(&certificates), vec![admin_host])?;
     let mqtt = TlsPort::mqtt(certificates)?;
     let capacity = Capacity::new(limits::CONNECTIONS_MAX, limits::HANDSHAKES_MAX);
-    let counters = Arc::new(Counters::default());
     let mut tasks = Vec::new();
     let sockets = bound
         .https
@@ -114,7 +133,7 @@ fn listeners(
         .map(|socket| (socket, https.clone(), gateway.https_handler()))
         .chain(bound.mqtt.into_iter().map(|socket| (socket, mqtt.clone(), gateway.mqtt_handler())));
     for (socket, tls, handler) in sockets {
-        let listener = Listener::new(socket, tls, handler, capacity.clone(), Arc::clone(&counters));
+        let listener = Listener::new(socket, tls, handler, capacity.clone(), Arc::clone(counters));
         tasks.push(tokio::spawn(listener.run(shutdown.clone())));
     }
     Ok(tasks)

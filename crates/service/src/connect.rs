@@ -8,9 +8,11 @@ use hub::twin::Twin;
 use model::{DeviceId, HostName, limits};
 use serde_json::{Map, Value};
 use store::{ChangeScope, Commit, Condition, DeviceView, Write};
+use tokio::time::{Instant, timeout};
 
 use crate::access::sessions::{Closing, Session, Shared};
 use crate::error::{Retry, sorted};
+use crate::observe::{Observed, SignInOutcome, TelemetryOutcome};
 use crate::{ApiError, Fault, Service, TelemetryError};
 
 /// How long an operator's call waits for a driver to let go of a connection whose permit is
@@ -56,21 +58,41 @@ impl Service {
     /// # Errors
     /// [`ConnectError`]; there is no session then.
     pub async fn connect(&self, connecting: Connecting) -> Result<(Session, Permit), ConnectError> {
-        let Connecting { hub, named, device_id, evidence } = connecting;
+        let hub = connecting.hub.clone();
         if self.directory().hub(&hub).is_none() {
             return Err(ConnectError::UnknownHub);
         }
-        let key = (hub, device_id);
-        // In the index first, the authority second: see `access::sessions`.
-        let session = self.sessions.enter(key.clone(), named, evidence);
-        let granted = self.judge(session.shared()).await?.map_err(ConnectError::Denied)?;
-        session.grant(granted.clone()).await.map_err(ConnectError::Closed)?;
+        let signed_in = self.sign_in(connecting).await;
+        let status = match &signed_in {
+            Ok(_) => SignInOutcome::Granted,
+            Err(error) => SignInOutcome::of(error),
+        };
+        self.observer.observe(&Observed::SignIn { hub: &hub, status });
+        signed_in
+    }
+
+    async fn sign_in(&self, connecting: Connecting) -> Result<(Session, Permit), ConnectError> {
+        let (session, granted) = self.judged(connecting).await?;
         let number = session.number();
-        for older in self.sessions.of_device(&key) {
+        for older in self.sessions.of_device(session.key()) {
             if older.is_before(number) {
                 older.close(Closing::TakenOver).await;
+                self.observer.observe(&Observed::SessionClosed { why: Closing::TakenOver });
             }
         }
+        Ok((session, granted))
+    }
+
+    /// A session with its permit, beside any older one of the same device.
+    pub(crate) async fn judged(
+        &self,
+        connecting: Connecting,
+    ) -> Result<(Session, Permit), ConnectError> {
+        let Connecting { hub, named, device_id, evidence } = connecting;
+        // In the index first, the authority second: see `access::sessions`.
+        let session = self.sessions.enter((hub, device_id), named, evidence);
+        let granted = self.judge(session.shared()).await?.map_err(ConnectError::Denied)?;
+        session.grant(granted.clone()).await.map_err(ConnectError::Closed)?;
         Ok((session, granted))
     }
 
@@ -97,6 +119,8 @@ impl Service {
         {
             self.reload_directory().await?;
         }
+        let started = Instant::now();
+        let mut ended = 0_usize;
         for change in changes {
             let sessions = match change {
                 ChangeScope::Device { hub, device_id } => {
@@ -109,13 +133,25 @@ impl Service {
             for session in sessions {
                 if !self.still_permitted(&session).await {
                     session.close(Closing::Denied).await;
+                    self.observer.observe(&Observed::SessionClosed { why: Closing::Denied });
                     closed.push(session);
                 }
             }
+            ended = ended.saturating_add(closed.len());
             for session in closed {
                 // The permit is gone already; this waits for the socket alone.
-                let _ = tokio::time::timeout(SESSION_END_MAX, session.ended()).await;
+                if timeout(SESSION_END_MAX, session.ended()).await.is_err() {
+                    let (hub, device_id) = &session.key;
+                    tracing::warn!(
+                        hub.name = %hub,
+                        device.id = %device_id,
+                        "the connection of {device_id} at {hub} outlives its permit"
+                    );
+                }
             }
+        }
+        if ended > 0 {
+            self.observer.observe(&Observed::Withdrawal { took: started.elapsed() });
         }
         Ok(())
     }
@@ -169,7 +205,7 @@ impl Service {
                 changes: Vec::new(),
                 audit: Vec::new(),
             };
-            match self.store.commit(commit).await.map_err(sorted) {
+            match self.commit(commit).await.map_err(sorted) {
                 Ok(_) => return Ok(version),
                 Err(Retry::Again) => {}
                 Err(Retry::Never(fault)) => return Err(ApiError::Fault(fault)),
@@ -189,6 +225,7 @@ impl Service {
         message: Message,
     ) -> Result<(), TelemetryError> {
         let (hub, device_id) = session.key();
+        let bytes = u64::try_from(message.body.len()).unwrap_or(u64::MAX);
         let event = Event {
             device_id: device_id.clone(),
             generation_id: permit.generation_id,
@@ -203,7 +240,10 @@ impl Service {
             properties: message.properties,
             body: message.body,
         };
-        self.telemetry.append(hub, event).await.map(|_| ())
+        let appended = self.telemetry.append(hub, event).await;
+        let status = TelemetryOutcome::of(&appended);
+        self.observer.observe(&Observed::Telemetry { hub, status, bytes });
+        appended.map(|_| ())
     }
 }
 

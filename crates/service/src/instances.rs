@@ -322,7 +322,7 @@ impl Service {
     /// Applies a commit and its changes; `false` asks the caller to load and decide again.
     pub(crate) async fn apply(&self, commit: Commit) -> Result<bool, ApiError> {
         let changes = commit.changes.clone();
-        match self.store.commit(commit).await.map_err(sorted) {
+        match self.commit(commit).await.map_err(sorted) {
             Ok(_) => {
                 self.barrier(&changes).await.map_err(ApiError::Fault)?;
                 Ok(true)

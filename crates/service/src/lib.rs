@@ -20,12 +20,14 @@ mod enrollments;
 mod environment;
 mod error;
 mod instances;
+pub mod observe;
 mod register;
 mod registrations;
+mod send;
 
 use std::sync::Arc;
 
-use store::Store;
+use store::{Store, StoreWork};
 
 pub use certificates::CertificateRequest;
 pub use connect::{ConnectError, Connecting, Message};
@@ -38,6 +40,7 @@ pub use store::telemetry::{TelemetryError, TelemetryLog};
 
 use access::sessions::Sessions;
 use attempts::Attempts;
+use observe::{Nobody, Observer};
 
 /// Everything that Muster can be asked, over one store.
 pub struct Service {
@@ -48,6 +51,7 @@ pub struct Service {
     directory: directory::Shared,
     sessions: Sessions,
     attempts: Attempts,
+    observer: Arc<dyn Observer>,
 }
 
 /// Who asks, and the id by which the call can be found again.
@@ -80,9 +84,17 @@ impl Service {
             directory: directory::Shared::default(),
             sessions: Sessions::default(),
             attempts: Attempts::default(),
+            observer: Arc::new(Nobody),
         };
         service.reload_directory().await?;
         Ok(service)
+    }
+
+    /// The same service, which tells what happens to `observer`.
+    #[must_use]
+    pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
+        self.observer = observer;
+        self
     }
 
     /// The instant by the service's clock.
@@ -103,6 +115,11 @@ impl Service {
     /// The explanations of late attempts.
     pub const fn attempts(&self) -> &Attempts {
         &self.attempts
+    }
+
+    /// How much the store's writer has done; none for a store that groups nothing.
+    pub fn store_work(&self) -> Option<StoreWork> {
+        self.store.work()
     }
 
     /// Whether the store answers.

@@ -14,6 +14,7 @@ use store::{AuditLine, ChangeScope, Commit, Condition, DeviceView, RefusedBound,
 
 use crate::attempts::Attempt;
 use crate::error::{Retry, sorted};
+use crate::observe::Decided;
 use crate::{Call, Fault, Service, environment};
 
 /// How long a refusal stands before the same refusal is written again: a device that retries for
@@ -77,11 +78,26 @@ impl Service {
         request: &RegistrationRequest,
         evidence: &Evidence,
     ) -> Result<Accepted, RegisterError> {
+        let mut decided = None;
+        let answered = self.registered(call, dps, request, evidence, &mut decided).await;
+        self.tell(call, dps, &answered, decided);
+        answered
+    }
+
+    async fn registered(
+        &self,
+        call: &Call,
+        dps: &ServiceName,
+        request: &RegistrationRequest,
+        evidence: &Evidence,
+        decided: &mut Option<Decided>,
+    ) -> Result<Accepted, RegisterError> {
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
             let view = self.view(dps, &request.registration_id, evidence).await?;
             let view = view.ok_or(RegisterError::UnknownService)?;
             let now = self.now();
             let Decision { verdict, explanation } = decide(request, evidence, &view, now);
+            *decided = Some(Decided::of(&verdict));
             self.attempts.keep(Attempt {
                 tracking_id: call.tracking_id.clone(),
                 dps: dps.clone(),
@@ -99,7 +115,7 @@ impl Service {
             let record = Registration { etag: environment::etag(self.entropy.as_ref()), ..record };
             let commit = self.commit_for(call, &view, verdict, record, evidence, now).await?;
             let changes = commit.changes.clone();
-            match self.store.commit(commit).await.map_err(sorted) {
+            match self.commit(commit).await.map_err(sorted) {
                 Ok(_) => {
                     self.barrier(&changes).await?;
                     return Ok(Accepted { operation_id });

@@ -34,7 +34,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use store::{Change, Commit, CommitError, Committed, Store, StoreError};
+use store::{Change, Commit, CommitError, Committed, Store, StoreError, StoreWork};
 
 pub use error::OpenError;
 pub use options::Options;
@@ -108,6 +108,11 @@ impl Store for Sqlite {
             Ok(_) => Ok(()),
             Err(error) => Err(StoreError { during, source: Box::new(error) }),
         }
+    }
+
+    fn work(&self) -> Option<StoreWork> {
+        let WriterCounts { commits, transactions } = self.writer.counts();
+        Some(StoreWork { commits, transactions })
     }
 }
 

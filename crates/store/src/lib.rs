@@ -21,4 +21,6 @@ mod traits;
 
 pub use commit::{AuditLine, ChangeScope, Commit, Committed, Condition, RefusedBound, Write};
 pub use error::{CommitError, StoreError};
-pub use traits::{Change, DeviceView, Devices, Enrollments, Instances, Page, Registrations, Store};
+pub use traits::{
+    Change, DeviceView, Devices, Enrollments, Instances, Page, Registrations, Store, StoreWork,
+};

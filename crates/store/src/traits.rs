@@ -132,6 +132,15 @@ pub trait Devices: Send + Sync {
     ) -> Result<Page<Device>, StoreError>;
 }
 
+/// How much a store's writer has done since it was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StoreWork {
+    /// Commits that were applied.
+    pub commits: u64,
+    /// Transactions that they shared: each is one fsync.
+    pub transactions: u64,
+}
+
 /// A whole store.
 #[async_trait]
 pub trait Store: Instances + Enrollments + Registrations + Devices {
@@ -143,4 +152,8 @@ pub trait Store: Instances + Enrollments + Registrations + Devices {
     async fn changes_after(&self, seq: u64, limit: usize) -> Result<Vec<Change>, StoreError>;
     /// Whether the store answers and can be written to.
     async fn check(&self) -> Result<(), StoreError>;
+    /// How much its writer has done; none where nothing is grouped.
+    fn work(&self) -> Option<StoreWork> {
+        None
+    }
 }

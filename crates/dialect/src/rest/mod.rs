@@ -4,6 +4,7 @@ pub mod admin;
 pub mod device;
 pub mod error;
 pub mod hub;
+pub mod monitoring;
 pub mod service;
 
 use crate::percent;

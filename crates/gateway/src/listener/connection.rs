@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use rustls::server::Acceptor;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
@@ -48,6 +48,7 @@ impl Connection {
         places: Places,
     ) {
         let Places { connection: _place, handshake: handshake_place } = places;
+        let started = Instant::now();
         let handshake = timeout(self.handshake_timeout, handshake(tcp, address, &self.tls));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
@@ -66,7 +67,7 @@ impl Connection {
                 return;
             }
         };
-        self.counters.count_handshake_completed();
+        self.counters.count_handshake_completed(started.elapsed());
         drop(handshake_place);
         let _panic_note = PanicNote { counters: &self.counters, address };
         let accepted = Accepted { stream, peer, shutdown: self.shutdown.clone() };

@@ -1,6 +1,9 @@
 //! What a listener counts.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::metrics::Durations;
 
 /// Counts since the start, added to by every listener that shares them.
 #[derive(Debug, Default)]
@@ -12,6 +15,8 @@ pub struct Counters {
     handshakes_failed: AtomicU64,
     handshakes_timed_out: AtomicU64,
     handlers_panicked: AtomicU64,
+    handshake_durations: Durations,
+    listening: AtomicU64,
 }
 
 /// One reading of [`Counters`]; the numbers are read one after the other.
@@ -48,6 +53,22 @@ impl Counters {
         }
     }
 
+    /// How many listeners accept now.
+    pub fn listening(&self) -> u64 {
+        self.listening.load(Ordering::Relaxed)
+    }
+
+    /// How long completed handshakes took.
+    pub(crate) fn handshake_durations(&self) -> &Durations {
+        &self.handshake_durations
+    }
+
+    /// Counts a listener as accepting until the answer is dropped.
+    pub(super) fn listen(&self) -> Listening<'_> {
+        add_one(&self.listening);
+        Listening(&self.listening)
+    }
+
     pub(super) fn count_accepted(&self) {
         add_one(&self.accepted);
     }
@@ -60,8 +81,9 @@ impl Counters {
         add_one(&self.waited_for_room);
     }
 
-    pub(super) fn count_handshake_completed(&self) {
+    pub(super) fn count_handshake_completed(&self, took: Duration) {
         add_one(&self.handshakes_completed);
+        self.handshake_durations.observe(took);
     }
 
     pub(super) fn count_handshake_failed(&self) {
@@ -74,6 +96,15 @@ impl Counters {
 
     pub(super) fn count_handler_panicked(&self) {
         add_one(&self.handlers_panicked);
+    }
+}
+
+/// A listener that accepts.
+pub(super) struct Listening<'a>(&'a AtomicU64);
+
+impl Drop for Listening<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -1,0 +1,394 @@
+//! The names, labels and meanings of all metrics; nothing else spells one.
+//!
+//! Labels are words of closed enums, and names of provisioning services and hubs, which operators
+//! make few of. A [`Value`] can be made of nothing else, so none carries a device.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use model::{HostName, ServiceName};
+use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::registry::Unit;
+use service::access::sessions::Closing;
+use service::observe::{
+    Attestation, CommitOutcome, Protocol, RegistrationOutcome, SignInOutcome, TelemetryOutcome,
+    VerdictKind,
+};
+
+use super::operation::{Handshake, Operation, Outcome};
+
+/// What a metric is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Only ever grows.
+    Counter,
+    /// Goes up and down.
+    Gauge,
+    /// How often which size was seen; has `_bucket`, `_count` and `_sum`.
+    Histogram,
+}
+
+impl Kind {
+    /// The word in the documentation and in the exposition.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::Histogram => "histogram",
+        }
+    }
+
+    pub(super) const fn metric_type(self) -> MetricType {
+        match self {
+            Self::Counter => MetricType::Counter,
+            Self::Gauge => MetricType::Gauge,
+            Self::Histogram => MetricType::Histogram,
+        }
+    }
+}
+
+/// A metric, as it is documented.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// The whole name, `_total` of a counter and the unit included.
+    pub name: &'static str,
+    /// What it is.
+    pub kind: Kind,
+    /// What is counted or measured, in the plural; it is a part of the name where it is a unit of
+    /// OpenMetrics.
+    pub unit: &'static str,
+    /// The labels, in their order.
+    pub labels: &'static [&'static str],
+    /// What it tells.
+    pub meaning: &'static str,
+}
+
+impl Described {
+    /// The unit, if it is one of OpenMetrics.
+    pub(super) fn open_metrics_unit(&self) -> Option<Unit> {
+        match self.unit {
+            "seconds" => Some(Unit::Seconds),
+            "bytes" => Some(Unit::Bytes),
+            _ => None,
+        }
+    }
+
+    /// The name without what the encoder adds: the unit, then `_total`.
+    pub(super) fn stem(&self) -> &'static str {
+        let name = match self.kind {
+            Kind::Counter => self.name.strip_suffix("_total").unwrap_or(self.name),
+            Kind::Gauge | Kind::Histogram => self.name,
+        };
+        match self.open_metrics_unit() {
+            Some(_) => {
+                let stem = name.strip_suffix(self.unit).unwrap_or(name);
+                stem.strip_suffix('_').unwrap_or(stem)
+            }
+            None => name,
+        }
+    }
+
+    /// The labels with their values.
+    pub(super) fn with<const N: usize>(&self, values: [Value; N]) -> Labels {
+        self.labels.iter().copied().zip(values).collect()
+    }
+}
+
+const fn counter(
+    name: &'static str,
+    unit: &'static str,
+    labels: &'static [&'static str],
+    meaning: &'static str,
+) -> Described {
+    Described { name, kind: Kind::Counter, unit, labels, meaning }
+}
+
+const fn seconds(
+    name: &'static str,
+    labels: &'static [&'static str],
+    meaning: &'static str,
+) -> Described {
+    Described { name, kind: Kind::Histogram, unit: "seconds", labels, meaning }
+}
+
+const DPS: &str = "dps";
+const HUB: &str = "hub";
+const OPERATION: &str = "operation";
+const OUTCOME: &str = "outcome";
+const PROTOCOL: &str = "protocol";
+const REASON: &str = "reason";
+const STATUS: &str = "status";
+const VERDICT: &str = "verdict";
+
+/// Azure's `AttestationAttempts`.
+pub const ATTESTATION_ATTEMPTS: Described = counter(
+    "muster_dps_attestation_attempts_total",
+    "attempts",
+    &[DPS, STATUS, PROTOCOL],
+    "Devices that showed their evidence to register (Azure: AttestationAttempts)",
+);
+/// Azure's `DeviceAssignments`.
+pub const DEVICE_ASSIGNMENTS: Described = counter(
+    "muster_dps_device_assignments_total",
+    "assignments",
+    &[DPS, HUB],
+    "Devices sent to a hub, for the first time, anew or to another one (Azure: DeviceAssignments)",
+);
+/// Azure's `RegistrationAttempts`.
+pub const REGISTRATION_ATTEMPTS: Described = counter(
+    "muster_dps_registration_attempts_total",
+    "attempts",
+    &[DPS, HUB, STATUS],
+    "Registrations that were answered; hub is empty unless assigned (Azure: RegistrationAttempts)",
+);
+/// What the rules decided.
+pub const VERDICTS: Described = counter(
+    "muster_dps_verdicts_total",
+    "verdicts",
+    &[DPS, VERDICT],
+    "What the rules decided about registrations",
+);
+/// Devices that sign in to a hub.
+pub const SIGN_INS: Described = counter(
+    "muster_hub_sign_ins_total",
+    "attempts",
+    &[HUB, STATUS],
+    "Devices that tried to sign in to a hub",
+);
+/// Sessions of devices on hubs.
+pub const SESSIONS: Described = Described {
+    name: "muster_hub_sessions",
+    kind: Kind::Gauge,
+    unit: "sessions",
+    labels: &[],
+    meaning: "Live sessions of devices on hubs",
+};
+/// Sessions that were told to end.
+pub const SESSIONS_CLOSED: Described = counter(
+    "muster_hub_sessions_closed_total",
+    "sessions",
+    &[REASON],
+    "Sessions that were told to end",
+);
+/// How long a withdrawal takes.
+pub const KILL_LATENCY: Described = seconds(
+    "muster_hub_kill_latency_seconds",
+    &[],
+    "From a change's commit until no session that it denies can act; changes that end none are left out",
+);
+/// Messages of devices.
+pub const TELEMETRY_MESSAGES: Described = counter(
+    "muster_hub_telemetry_messages_total",
+    "messages",
+    &[HUB, STATUS],
+    "Messages that devices sent to a hub",
+);
+/// Bytes of such messages.
+pub const TELEMETRY_BYTES: Described = counter(
+    "muster_hub_telemetry_bytes_total",
+    "bytes",
+    &[HUB],
+    "Payload of the messages that were kept",
+);
+/// All calls.
+pub const REQUESTS: Described = counter(
+    "muster_requests_total",
+    "requests",
+    &[OPERATION, PROTOCOL, OUTCOME],
+    "Calls that were answered, over HTTPS and MQTT",
+);
+/// How long they take.
+pub const REQUEST_DURATION: Described = seconds(
+    "muster_request_duration_seconds",
+    &[OPERATION, PROTOCOL],
+    "From a call's head or packet until its answer is ready; a message's until it is durable",
+);
+/// Commits that the service asked for.
+pub const STORE_COMMITS: Described =
+    counter("muster_store_commits_total", "commits", &[OUTCOME], "Commits that the store answered");
+/// How long they take.
+pub const STORE_COMMIT_DURATION: Described = seconds(
+    "muster_store_commit_duration_seconds",
+    &[],
+    "From handing a commit to the store until its answer, waiting and fsync included",
+);
+/// Commits that the store's writer applied.
+pub const STORE_APPLIED: Described = counter(
+    "muster_store_applied_commits_total",
+    "commits",
+    &[],
+    "Commits that the store's writer applied, readiness checks included",
+);
+/// Transactions that these shared.
+pub const STORE_TRANSACTIONS: Described = counter(
+    "muster_store_transactions_total",
+    "transactions",
+    &[],
+    "Transactions that applied commits shared, one fsync each; applied commits over these is the group's size",
+);
+/// Connections.
+pub const CONNECTIONS: Described = counter(
+    "muster_connections_accepted_total",
+    "connections",
+    &[],
+    "TCP connections accepted on the TLS ports",
+);
+/// Failures to accept.
+pub const ACCEPT_ERRORS: Described = counter(
+    "muster_connections_accept_errors_total",
+    "errors",
+    &[],
+    "Failures to accept, such as a lack of file descriptors",
+);
+/// Connections that met the limit.
+pub const CONNECTIONS_WAITED: Described = counter(
+    "muster_connections_waited_total",
+    "connections",
+    &[],
+    "Accepted connections that had to wait for room",
+);
+/// Handlers that panicked.
+pub const PANICS: Described = counter(
+    "muster_connections_panicked_total",
+    "connections",
+    &[],
+    "Connections whose handler panicked; each is a bug",
+);
+/// Handshakes.
+pub const HANDSHAKES: Described =
+    counter("muster_tls_handshakes_total", "handshakes", &[OUTCOME], "TLS handshakes that ended");
+/// How long they take.
+pub const HANDSHAKE_DURATION: Described = seconds(
+    "muster_tls_handshake_duration_seconds",
+    &[],
+    "From a connection's acceptance to the end of its handshake, completed ones only",
+);
+
+/// Every metric.
+pub const ALL: [Described; 22] = [
+    ATTESTATION_ATTEMPTS,
+    DEVICE_ASSIGNMENTS,
+    REGISTRATION_ATTEMPTS,
+    VERDICTS,
+    SIGN_INS,
+    SESSIONS,
+    SESSIONS_CLOSED,
+    KILL_LATENCY,
+    TELEMETRY_MESSAGES,
+    TELEMETRY_BYTES,
+    REQUESTS,
+    REQUEST_DURATION,
+    STORE_COMMITS,
+    STORE_COMMIT_DURATION,
+    STORE_APPLIED,
+    STORE_TRANSACTIONS,
+    CONNECTIONS,
+    ACCEPT_ERRORS,
+    CONNECTIONS_WAITED,
+    PANICS,
+    HANDSHAKES,
+    HANDSHAKE_DURATION,
+];
+
+/// A set of labels.
+pub(super) type Labels = Vec<(&'static str, Value)>;
+
+/// A label's value: a word of a closed enum, or the name of a service.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Value(Cow<'static, str>);
+
+impl EncodeLabelValue for Value {
+    fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
+        EncodeLabelValue::encode(&self.0, encoder)
+    }
+}
+
+impl From<&ServiceName> for Value {
+    fn from(name: &ServiceName) -> Self {
+        Self(Cow::Owned(name.to_string()))
+    }
+}
+
+impl From<&HostName> for Value {
+    fn from(host: &HostName) -> Self {
+        Self(Cow::Owned(host.to_string()))
+    }
+}
+
+impl From<Option<&HostName>> for Value {
+    fn from(host: Option<&HostName>) -> Self {
+        host.map_or(Self(Cow::Borrowed("")), Self::from)
+    }
+}
+
+/// The words of a closed enum.
+macro_rules! words {
+    ($name:ty { $($variant:ident => $word:literal),+ $(,)? }) => {
+        impl From<$name> for Value {
+            fn from(word: $name) -> Self {
+                match word {
+                    $(<$name>::$variant => Self(Cow::Borrowed($word)),)+
+                }
+            }
+        }
+    };
+}
+
+words!(Protocol { Mqtt => "mqtt", MqttWebSocket => "mqtt-ws", Https => "https", Other => "other" });
+words!(Attestation { Succeeded => "succeeded", Failed => "failed", Blocked => "blocked" });
+words!(RegistrationOutcome {
+    Assigned => "assigned",
+    Failed => "failed",
+    Disabled => "disabled",
+    Rejected => "rejected",
+    Error => "error",
+});
+words!(VerdictKind {
+    Assign => "assign",
+    Keep => "keep",
+    Disabled => "disabled",
+    Failed => "failed",
+    Stranger => "stranger",
+    QuotaReached => "quota_reached",
+});
+words!(SignInOutcome {
+    Granted => "granted",
+    Denied => "denied",
+    Overtaken => "overtaken",
+    Error => "error",
+});
+words!(TelemetryOutcome { Kept => "kept", Full => "full", Busy => "busy", Error => "error" });
+words!(CommitOutcome {
+    Committed => "committed",
+    Conflict => "conflict",
+    Full => "full",
+    Busy => "busy",
+    Error => "error",
+});
+words!(Closing { Denied => "denied", TakenOver => "taken_over" });
+words!(Outcome { Answered => "answered", Refused => "refused", Error => "error" });
+words!(Handshake { Completed => "completed", Failed => "failed", TimedOut => "timed_out" });
+words!(Operation {
+    Register => "register",
+    Poll => "poll",
+    Lookup => "lookup",
+    Enrollments => "enrollments",
+    EnrollmentGroups => "enrollment_groups",
+    Registrations => "registrations",
+    Bulk => "bulk",
+    Devices => "devices",
+    Twins => "twins",
+    DeviceQuery => "device_query",
+    AdminDps => "admin_dps",
+    AdminCertificates => "admin_certificates",
+    AdminHubs => "admin_hubs",
+    AdminExplanations => "admin_explanations",
+    WebSocket => "websocket",
+    SignIn => "sign_in",
+    Telemetry => "telemetry",
+    TwinGet => "twin_get",
+    TwinReport => "twin_report",
+    MethodResponse => "method_response",
+    Unknown => "unknown",
+});
