@@ -5,8 +5,8 @@ use std::time::Duration;
 use dialect::mqtt::dps::{self, Claim, Operation};
 use dialect::mqtt::{Grant, Message};
 use dialect::rest::device::{self, Shown as ShownState};
-use dialect::rest::error::WireError;
-use model::ServiceName;
+use dialect::rest::error::{ApiFault, WireError};
+use model::{ServiceName, limits};
 use mqtt::{Connection, Guarantee, Qos, ReceivedPublish, RequestedFilter, SubackCode};
 use provisioning::view::{Evidence, RegistrationRequest};
 use service::{Call, Polled};
@@ -118,6 +118,10 @@ impl Device {
         call: &Call,
         payload: &[u8],
     ) -> Result<device::Answer, WireError> {
+        let bytes_max = limits::DPS_MESSAGE_BYTES_MAX;
+        if payload.len() > bytes_max {
+            return Err(faults::dps(&ApiFault::BodyTooLarge { bytes_max }));
+        }
         let body = device::register_body(&self.claim.registration_id, payload)
             .map_err(|fault| faults::dps(&fault))?;
         let request = RegistrationRequest {

@@ -11,7 +11,7 @@ use dialect::mqtt::{Message, Refusal};
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
-use model::{HostName, Timestamp};
+use model::{HostName, Timestamp, limits};
 use mqtt::{Connection, Guarantee, PacketId, ReceivedPublish, RequestedFilter, SubackCode};
 use service::access::sessions::Session;
 use service::{Call, ConnectError, Connecting, TelemetryError};
@@ -129,6 +129,12 @@ impl Device {
         message: ReceivedPublish,
     ) -> After {
         match hub::operation(&message.topic, &self.claim) {
+            Operation::Telemetry(properties)
+                if counted_bytes(&message.payload, &properties)
+                    > limits::TELEMETRY_MESSAGE_BYTES_MAX =>
+            {
+                After::Close
+            }
             Operation::Telemetry(properties) => {
                 self.telemetry(message, properties);
                 After::GoOn
@@ -219,6 +225,17 @@ async fn report(
     };
     let reported = gateway.service.report(host, id, &patch).await;
     reported.map_err(|error| faults::hub_api(&error, Missing::Device { id: id.to_string() }))
+}
+
+/// What a message's bound counts: the body, the system properties' values, the application's
+/// names and values. Source: `iot-hub` §7.2.
+fn counted_bytes(body: &[u8], properties: &Properties) -> usize {
+    let system = properties.system.iter().map(|(_, value)| value.len());
+    let application = properties
+        .application
+        .iter()
+        .map(|(name, value)| name.len() + value.as_ref().map_or(0, String::len));
+    body.len() + system.chain(application).sum::<usize>()
 }
 
 fn acknowledge(connection: &mut Connection, message: &ReceivedPublish) {
