@@ -158,11 +158,12 @@ mod tests {
     fn pragma(connection: &Connection, name: &str) -> String {
         let value: rusqlite::types::Value =
             connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
-        match value {
-            rusqlite::types::Value::Integer(number) => number.to_string(),
-            rusqlite::types::Value::Text(text) => text,
-            other => panic!("{name} is {other:?}"),
+        if let rusqlite::types::Value::Text(text) = value {
+            return text;
         }
+        rusqlite::types::FromSql::column_result((&value).into())
+            .map(|n: i64| n.to_string())
+            .unwrap()
     }
 
     /// No test can cut the power: that a commit is synced rests on these words.

@@ -38,7 +38,6 @@ use store::{Change, Commit, CommitError, Committed, Store, StoreError, StoreWork
 
 pub use error::OpenError;
 pub use options::Options;
-pub use writer::WriterCounts;
 
 use connection::Lock;
 use error::Fault;
@@ -76,11 +75,6 @@ impl Sqlite {
         Ok(Self { readers, writer, _lock: lock })
     }
 
-    /// How much the writer has done since the store was opened.
-    pub fn writer_counts(&self) -> WriterCounts {
-        self.writer.counts()
-    }
-
     async fn read<T: Send + 'static>(
         &self,
         during: &'static str,
@@ -111,8 +105,7 @@ impl Store for Sqlite {
     }
 
     fn work(&self) -> Option<StoreWork> {
-        let WriterCounts { commits, transactions } = self.writer.counts();
-        Some(StoreWork { commits, transactions })
+        Some(self.writer.work())
     }
 }
 

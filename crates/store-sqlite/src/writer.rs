@@ -8,7 +8,7 @@ use std::sync::{Arc, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
-use store::{Commit, CommitError, Committed, StoreError};
+use store::{Commit, CommitError, Committed, StoreError, StoreWork};
 use tokio::sync::oneshot;
 
 use crate::apply::{Applying, Counters, Refusal};
@@ -17,15 +17,6 @@ use crate::connection::{self, Checkpoint, checkpoint};
 use crate::error::{Fault, Kind, OpenError};
 use crate::options::{GROUP_COMMITS_MAX, IDLE_AFTER, Options, QUEUE_COMMITS_MAX};
 use crate::sql;
-
-/// How much the writer has done since the store was opened.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct WriterCounts {
-    /// Commits that were applied.
-    pub commits: u64,
-    /// Transactions that they shared: each is one fsync.
-    pub transactions: u64,
-}
 
 #[derive(Debug, Default)]
 struct Counts {
@@ -92,8 +83,8 @@ impl Writer {
         }
     }
 
-    pub(crate) fn counts(&self) -> WriterCounts {
-        WriterCounts {
+    pub(crate) fn work(&self) -> StoreWork {
+        StoreWork {
             commits: self.counts.commits.load(Ordering::Relaxed),
             transactions: self.counts.transactions.load(Ordering::Relaxed),
         }

@@ -1,5 +1,7 @@
 //! The port for telemetry: its own writer, its own files (settled D-31).
 
+pub mod memory;
+
 use std::fmt;
 
 use async_trait::async_trait;

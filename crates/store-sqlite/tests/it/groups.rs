@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use store::suite::fixtures::{rid, service};
-use store::{CommitError, Registrations, Store};
+use store::suite::fixtures::{group, rid, service};
+use store::{CommitError, Registrations, Store, Write};
 use store_sqlite::Options;
 
 use crate::scratch::{Fresh, Scratch};
@@ -14,7 +14,7 @@ use crate::work::{DPS, begin, provision, whole_ids};
 async fn commits_that_wait_share_a_transaction() {
     let store = Arc::new(Fresh::new());
     begin(&store).await;
-    let before = store.writer_counts();
+    let before = store.work().unwrap();
     let mut tasks = tokio::task::JoinSet::new();
     for task in 0..64 {
         let store = Arc::clone(&store);
@@ -25,7 +25,7 @@ async fn commits_that_wait_share_a_transaction() {
         });
     }
     tasks.join_all().await;
-    let after = store.writer_counts();
+    let after = store.work().unwrap();
     assert_eq!(after.commits - before.commits, 64 * 25);
     let transactions = after.transactions - before.transactions;
     assert!(transactions * 4 <= 64 * 25, "{transactions} transactions for {} commits", 64 * 25);
@@ -42,8 +42,16 @@ async fn a_conflict_takes_nothing_from_those_that_share_its_transaction() {
         at: Some(model::Revision(u64::MAX >> 1)),
     };
     let mut commits: Vec<_> = (0..100).map(|number| provision(&format!("d-{number}"))).collect();
-    for commit in commits.iter_mut().skip(1).step_by(2) {
-        commit.conditions.push(stale.clone());
+    for (number, commit) in commits.iter_mut().enumerate() {
+        match number % 4 {
+            1 => commit.conditions.push(stale.clone()),
+            // Found only when all that stands before it is written.
+            3 => {
+                let nowhere = service("dps-b");
+                commit.writes.push(Write::Group(nowhere, Box::new(group("g", 1))));
+            }
+            _ => {}
+        }
     }
     let mut waiting = tokio::task::JoinSet::new();
     let store = Arc::new(store);

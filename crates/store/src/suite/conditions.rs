@@ -152,7 +152,8 @@ pub async fn presence_fails_once_the_row_is_gone(store: &dyn Store) {
     }
 }
 
-/// Two entries that hold certificate 0, and the condition on them.
+/// Two entries that hold certificate 0, and the condition on them; their ids are not in the order
+/// of their age.
 async fn two_with_the_leaf(store: &dyn Store) -> Condition {
     write(
         store,
@@ -160,11 +161,11 @@ async fn two_with_the_leaf(store: &dyn Store) -> Condition {
             Write::Dps(Box::new(dps("dps-a"))),
             Write::Individual(
                 service("dps-a"),
-                Box::new(individual_x509("young", 2, Some(0), None)),
+                Box::new(individual_x509("a-young", 2, Some(0), None)),
             ),
             Write::Individual(
                 service("dps-a"),
-                Box::new(individual_x509("old", 1, Some(1), Some(0))),
+                Box::new(individual_x509("b-old", 1, Some(1), Some(0))),
             ),
         ],
     )
@@ -198,16 +199,16 @@ pub async fn leaf_condition_fails_when_another_entry_takes_the_leaf(store: &dyn 
 
 /// An entry that holds the leaf and is written changes what rests on the leaf.
 pub async fn leaf_condition_fails_when_an_entry_that_holds_it_is_written(store: &dyn Store) {
-    let same = individual_x509("old", 1, Some(1), Some(0));
+    let same = individual_x509("b-old", 1, Some(1), Some(0));
     leaf_is_changed_by(store, Write::Individual(service("dps-a"), Box::new(same))).await;
 }
 
 /// So does one that is removed, or holds another certificate from then on.
 pub async fn leaf_condition_fails_when_an_entry_lets_go_of_the_leaf(store: &dyn Store) {
-    leaf_is_changed_by(store, Write::DeleteIndividual(service("dps-a"), rid("old"))).await;
-    let other = individual_x509("old", 1, Some(1), Some(2));
+    leaf_is_changed_by(store, Write::DeleteIndividual(service("dps-a"), rid("b-old"))).await;
+    let other = individual_x509("b-old", 1, Some(1), Some(2));
     leaf_is_changed_by(store, Write::Individual(service("dps-a"), Box::new(other))).await;
-    let other = individual("young", 1);
+    let other = individual("a-young", 1);
     leaf_is_changed_by(store, Write::Individual(service("dps-a"), Box::new(other))).await;
 }
 
