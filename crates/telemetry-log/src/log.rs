@@ -69,7 +69,7 @@ pub(crate) struct Inner {
     hubs: RwLock<HashMap<HostName, Slot>>,
     /// Held while a hub's log is made, so that it is made once.
     state: Mutex<State>,
-    _lock: File,
+    lock: File,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -142,7 +142,7 @@ impl Log {
         }
         let (hubs, state) = (RwLock::new(hubs), Mutex::new(State::Open));
         let root = root.to_owned();
-        let inner = Inner { root, options, disk, hubs, state, _lock: lock };
+        let inner = Inner { root, options, disk, hubs, state, lock };
         Ok(Self { inner: Arc::new(inner), reads: Arc::new(Semaphore::new(READS_MAX)) })
     }
 
@@ -252,6 +252,11 @@ impl Drop for Log {
             if let Slot::Open(log) = slot {
                 log.close();
             }
+        }
+        // Closing the file would leave the lock to a process that was forked a moment ago and has
+        // not yet begun its program.
+        if let Err(error) = self.inner.lock.unlock() {
+            tracing::warn!(%error, "a telemetry log stays locked until the process ends");
         }
     }
 }

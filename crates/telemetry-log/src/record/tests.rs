@@ -121,7 +121,7 @@ fn mutated_payloads_never_panic_and_decode_to_what_encodes_again() {
     let whole = encode(&event((0..60).collect())).unwrap();
     let mut seed = 42;
     let mut decoded = 0;
-    for round in 0..200_000_u32 {
+    for round in 0..50_000_u32 {
         let mut bytes = whole.clone();
         for _ in 0..=noise(&mut seed) % 3 {
             let at = usize::try_from(noise(&mut seed)).unwrap() % bytes.len();
@@ -133,7 +133,7 @@ fn mutated_payloads_never_panic_and_decode_to_what_encodes_again() {
             assert_eq!(encode(&event).as_ref(), Ok(&bytes), "seed 42, round {round}");
         }
     }
-    assert!(decoded > 1000, "{decoded}");
+    assert!(decoded > 250, "{decoded}");
 }
 
 #[test]
