@@ -1,5 +1,6 @@
 //! Devices: the SDK programs that register and connect.
 
+use crate::matrix::{Client, Notes, Purpose};
 use crate::process::Conversation;
 use crate::{DPS, DeviceCertificate, Server, World};
 use serde_json::Value;
@@ -44,6 +45,28 @@ impl Sdk {
         command.args(["--transport", transport]);
         command
     }
+}
+
+/// Who is seen in the matrix.
+fn client(sdk: Sdk, purpose: Purpose, credential: Credential<'_>) -> Client {
+    let credential = match credential {
+        Credential::Key(_) => "symmetric key",
+        Credential::Certificate(_) => "X.509",
+    };
+    let transport = match sdk {
+        Sdk::PythonMqtt | Sdk::NodeMqtt => "MQTT",
+        Sdk::PythonMqttWs | Sdk::NodeMqttWs => "MQTT over WebSocket",
+        Sdk::NodeHttp => "HTTPS",
+    };
+    let package = match (sdk, purpose) {
+        (Sdk::PythonMqtt | Sdk::PythonMqttWs, _) => {
+            return Client::python("azure-iot-device", transport, credential);
+        }
+        (Sdk::NodeHttp, _) => "azure-iot-provisioning-device-http",
+        (_, Purpose::Register) => "azure-iot-provisioning-device-mqtt",
+        (_, _) => "azure-iot-device-mqtt",
+    };
+    Client::node(package, transport, credential)
 }
 
 /// What a device proves itself with.
@@ -110,7 +133,10 @@ impl<'a> Provisioning<'a> {
         }
         credential.give(&mut command);
         let answer = Conversation::start(command, format!("{sdk:?} {id}")).hear();
-        Outcome { sdk, answer }
+        let outcome = Outcome { sdk, answer };
+        let client = client(sdk, Purpose::Register, credential);
+        Notes::new(self.world, Purpose::Register, client).saw("", outcome.seen());
+        outcome
     }
 }
 
@@ -159,6 +185,20 @@ impl Outcome {
         }
     }
 
+    /// How the client told it, in the matrix's words.
+    fn seen(&self) -> &'static str {
+        let told = |word| self.text("message").contains(word);
+        if self.text("outcome") == "assigned" {
+            "assigned"
+        } else if told("status is disabled") || told("status disabled") {
+            "disabled"
+        } else if told("error status code 401") || self.text("type") == "UnauthorizedError" {
+            "unauthorized"
+        } else {
+            "failed"
+        }
+    }
+
     fn text(&self, member: &str) -> &str {
         self.answer[member].as_str().unwrap_or_default()
     }
@@ -166,7 +206,10 @@ impl Outcome {
 
 /// A device at its hub, connected until dropped, refused or disconnected.
 #[derive(Debug)]
-pub struct HubDevice(Conversation);
+pub struct HubDevice {
+    program: Conversation,
+    notes: Notes,
+}
 
 impl HubDevice {
     /// Starts a device that doesn't connect again by itself; [`HubDevice::ready`] comes next.
@@ -204,7 +247,9 @@ impl HubDevice {
         let mut command = sdk.program(world, &server.ca(), "hub_device");
         command.args(["--host", hub, "--device-id", device_id]).args(options);
         credential.give(&mut command);
-        Self(Conversation::start(command, format!("{sdk:?} {device_id} at {hub}")))
+        let program = Conversation::start(command, format!("{sdk:?} {device_id} at {hub}"));
+        let notes = Notes::new(world, Purpose::Hub, client(sdk, Purpose::Hub, credential));
+        Self { program, notes }
     }
 
     /// Waits until it is connected.
@@ -222,28 +267,28 @@ impl HubDevice {
     /// Its twin: `{"desired", "reported"}`.
     #[track_caller]
     pub fn twin(&mut self) -> Value {
-        self.0.tell("twin");
+        self.program.tell("twin");
         self.until("twin")["twin"].clone()
     }
 
     /// Sends one telemetry message, and waits until the hub has taken it.
     #[track_caller]
     pub fn send(&mut self, body: &Value) {
-        self.0.tell(&format!("send {body}"));
+        self.program.tell(&format!("send {body}"));
         self.until("sent");
     }
 
     /// Patches its reported properties.
     #[track_caller]
     pub fn report(&mut self, patch: &Value) {
-        self.0.tell(&format!("report {patch}"));
+        self.program.tell(&format!("report {patch}"));
         self.until("reported");
     }
 
     /// Waits until the connection is gone.
     #[track_caller]
     pub fn assert_disconnected_within(&mut self, limit: Duration) {
-        self.0.tell(&format!("wait-disconnect {}", limit.as_secs_f64()));
+        self.program.tell(&format!("wait-disconnect {}", limit.as_secs_f64()));
         self.until("disconnected");
     }
 
@@ -251,12 +296,28 @@ impl HubDevice {
     #[track_caller]
     fn until(&self, event: &str) -> Value {
         loop {
-            let heard = self.0.hear();
+            let heard = self.program.hear();
             match heard["event"].as_str() {
                 Some("connection" | "background") => {}
-                Some(name) if name == event => return heard,
+                Some(name) if name == event => {
+                    self.notes.saw("", seen(name));
+                    return heard;
+                }
                 _ => panic!("expected {event}, heard {heard}"),
             }
         }
+    }
+}
+
+/// A device's event in the matrix's words.
+fn seen(event: &str) -> &str {
+    match event {
+        "ready" => "signs in",
+        "refused" => "is refused",
+        "twin" => "reads its twin",
+        "sent" => "sends telemetry",
+        "reported" => "reports properties",
+        "disconnected" => "is signed out",
+        other => other,
     }
 }

@@ -11,10 +11,12 @@
 //! - [`Pki`] makes certificate authorities and device chains.
 //! - [`Provisioning`], [`HubDevice`] and [`NodeClient`] run the SDK programs of `python/` and
 //!   `node/`.
+//! - [`Az`] runs the Azure command line, in an [`az_world`].
 //! - [`Tls`] and [`mqtt`] send any bytes, for what no SDK would say.
 //!
 //! The machine's own hosts file and trust store are never touched. On a machine that can't make
 //! namespaces a test says `skipped: …` aloud; with `CI=true` it fails instead.
+//! What the clients of passing tests did is noted, for the page that [`compatibility`] writes.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -24,7 +26,9 @@
     reason = "test code: it runs programs, waits for them, and fails by panicking"
 )]
 
+mod az;
 mod device;
+mod matrix;
 pub mod mqtt;
 mod node;
 mod pki;
@@ -36,14 +40,16 @@ mod server;
 mod wire;
 mod world;
 
+pub use az::Az;
 pub use device::{Credential, HubDevice, Outcome, Provisioning, Sdk};
+pub use matrix::compatibility;
 pub use node::NodeClient;
 pub use pki::{Authority, DeviceCertificate, Pki, derived_key};
 pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;
 pub use wire::{Tls, Wire};
-pub use world::{World, bare_world, world};
+pub use world::{World, az_world, bare_world, world};
 
 /// The host that the provisioning service answers on.
 pub const DPS: &str = "dps.localhost";

@@ -65,7 +65,7 @@ pub(crate) fn sources() -> PathBuf {
 }
 
 /// A client that trusts the one CA alone, however the machine sets up its own trust.
-fn client(program: &Path, ca: &Path) -> Command {
+pub(crate) fn client(program: &Path, ca: &Path) -> Command {
     let mut command = Command::new(program);
     command.env_clear().env("PATH", env::var_os("PATH").unwrap_or_default());
     command.env("LANG", "C.UTF-8").env("HOME", folder()).env("PYTHONDONTWRITEBYTECODE", "1");

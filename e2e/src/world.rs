@@ -1,6 +1,6 @@
 //! One test, alone with its own network, mounts and processes.
 
-use crate::{sdk, server};
+use crate::{Az, matrix, sdk, server};
 use std::any::type_name_of_val;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +14,9 @@ const WORLD: &str = "MUSTER_E2E_WORLD";
 
 /// How long one test's body may take; a test that hangs is killed with all it started.
 const DEADLINE: Duration = Duration::from_secs(120);
+
+/// The same with `az`, of which each call loads thousands of Python files.
+const AZ_DEADLINE: Duration = Duration::from_secs(300);
 
 /// Printed by the inner run; without it no test matched the name and nothing was tested.
 const ENTERED: &str = "world entered:";
@@ -88,10 +91,23 @@ pub fn bare_world(body: impl FnOnce(&World)) {
     run(body, Needs::NoServer);
 }
 
+/// Runs `body` as [`world`] does, where an `az` with the azure-iot extension is found.
+///
+/// Elsewhere the test says `skipped: …` aloud, on continuous integration too: `az` is large, and
+/// what it sends is also sent by clients that every run has.
+///
+/// # Panics
+///
+/// As [`world`].
+pub fn az_world(body: impl FnOnce(&World)) {
+    run(body, Needs::ServerAndAz);
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Server,
     NoServer,
+    ServerAndAz,
 }
 
 fn run<F: FnOnce(&World)>(body: F, needs: Needs) {
@@ -107,15 +123,21 @@ fn run<F: FnOnce(&World)>(body: F, needs: Needs) {
         let _ = writeln!(io::stderr(), "skipped: {test}: {why}");
         return;
     }
+    if needs == Needs::ServerAndAz && Az::versions().is_none() {
+        let _ = writeln!(io::stderr(), "skipped: no az with the azure-iot extension: {test}");
+        return;
+    }
     sdk::Sdks::install();
+    matrix::forget(&test);
     let mut inner = inner_command(&test);
-    if needs == Needs::Server {
+    if needs != Needs::NoServer {
         inner.env(server::BINARY, server::binary());
     }
     let dir = fresh_dir(&test);
     inner.env(WORLD, &dir).arg(&dir).arg(env::current_exe().unwrap());
     inner.args(["--exact", &test, "--nocapture", "--test-threads=1"]);
-    finish(&test, &dir, inner);
+    let deadline = if needs == Needs::ServerAndAz { AZ_DEADLINE } else { DEADLINE };
+    finish(&test, &dir, inner, deadline);
 }
 
 /// `unshare …`, up to the arguments that [`ENTER`] takes.
@@ -128,7 +150,7 @@ fn inner_command(test: &str) -> Command {
     command
 }
 
-fn finish(test: &str, dir: &Path, mut inner: Command) {
+fn finish(test: &str, dir: &Path, mut inner: Command, deadline: Duration) {
     let mut child = inner.spawn().unwrap();
     let mut pipe = child.stdout.take().unwrap();
     let (sender, output) = mpsc::channel();
@@ -137,7 +159,7 @@ fn finish(test: &str, dir: &Path, mut inner: Command) {
         let _ = pipe.read_to_end(&mut bytes);
         let _ = sender.send(String::from_utf8_lossy(&bytes).into_owned());
     });
-    let (text, in_time) = match output.recv_timeout(DEADLINE) {
+    let (text, in_time) = match output.recv_timeout(deadline) {
         Ok(text) => (text, true),
         Err(_) => {
             child.kill().unwrap();
@@ -146,13 +168,14 @@ fn finish(test: &str, dir: &Path, mut inner: Command) {
     };
     let status = child.wait().unwrap();
     print!("{text}");
-    assert!(in_time, "{test} was killed: not done in {DEADLINE:?}; its folder: {}", dir.display());
+    assert!(in_time, "{test} was killed: not done in {deadline:?}; its folder: {}", dir.display());
     assert!(
         status.success(),
         "{test} failed inside its world, above; its folder: {}",
         dir.display()
     );
     assert!(text.contains(ENTERED), "no test is named {test}: write the closure in the #[test]");
+    matrix::keep(test, dir);
     fs::remove_dir_all(dir).unwrap();
 }
 

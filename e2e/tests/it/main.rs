@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod az;
 mod hostile;
 mod hostile_access;
 mod hostile_bodies;

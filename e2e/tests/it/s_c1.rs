@@ -81,7 +81,11 @@ fn deprovisioning_one_device_of_a_group_by_the_command_line() {
 }
 
 /// The exercise in full, with any device SDK and any operator's tool.
-fn exercise<O: Operator>(world: &World, sdk: Sdk, operator: impl FnOnce(&Scene<'_>) -> O) {
+pub(crate) fn exercise<'w, O: Operator>(
+    world: &'w World,
+    sdk: Sdk,
+    operator: impl FnOnce(&Scene<'w>) -> O,
+) {
     let scene = Scene::new(world);
     let mut operator = operator(&scene);
     let intermediate = scene.root.intermediate("sensors-ca");
