@@ -20,6 +20,7 @@ mod linked_hub;
 mod policy;
 mod registration;
 mod story;
+mod wait_ready;
 
 use clap::Subcommand;
 
@@ -37,6 +38,8 @@ pub enum Commands {
     Device(device::Device),
     /// Tell why a device was let in or refused.
     Explain(explain::Explain),
+    /// Wait until the server answers: for scripts that start one.
+    WaitReady(wait_ready::WaitReady),
 }
 
 /// `muster iot`.
@@ -65,6 +68,7 @@ impl Commands {
             Self::Ca(ca) => ca.run(session),
             Self::Device(device) => device.run(session).await,
             Self::Explain(explain) => explain.run(session).await,
+            Self::WaitReady(wait) => wait.run(session).await,
         }
     }
 }

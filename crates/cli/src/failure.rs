@@ -53,6 +53,11 @@ impl Failure {
         Self::new(format!("can not {verb} {}: {error}", path.display()))
     }
 
+    /// What went wrong, without the next step.
+    pub(crate) fn what(&self) -> &str {
+        &self.what
+    }
+
     /// Adds the next step, unless there is one already.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

@@ -6,11 +6,13 @@ use std::path::Path;
 use service::Directory;
 
 use crate::bootstrap::Start;
+use crate::home::Lifetime;
 use crate::listen::{Bound, Ports};
 
 /// The text for the terminal.
 pub(crate) fn banner(
     start: Start,
+    lifetime: Lifetime,
     directory: &Directory,
     data_dir: &Path,
     ca: &Path,
@@ -19,7 +21,12 @@ pub(crate) fn banner(
     let mut text = String::new();
     let made = match start {
         Start::First => "made",
+        Start::Fixture => "made from the fixture",
         Start::Again => "found",
+    };
+    let kept = match lifetime {
+        Lifetime::Kept => "",
+        Lifetime::Ephemeral => "; in memory, but for admin.json and ca.pem",
     };
     // Writing to a String does not fail.
     let mut line = |part: std::fmt::Arguments<'_>| {
@@ -30,7 +37,7 @@ pub(crate) fn banner(
         bound.https_port, bound.mqtt_port
     ));
     line(format_args!(""));
-    line(format_args!("  Data            {} ({made})", data_dir.display()));
+    line(format_args!("  Data            {} ({made}{kept})", data_dir.display()));
     line(format_args!("  CA certificate  {}", ca.display()));
     for dps in &directory.dps {
         line(format_args!("  DPS             {}  ID scope {}", dps.host, dps.id_scope));

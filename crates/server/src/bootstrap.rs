@@ -11,6 +11,8 @@ use crate::config::FirstStart;
 pub(crate) enum Start {
     /// The data directory was empty.
     First,
+    /// The data directory was empty, and a fixture says what was made.
+    Fixture,
     /// What an earlier start made is there.
     Again,
 }

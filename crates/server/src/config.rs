@@ -268,7 +268,8 @@ fn parse(text: &str, path: &Path, faults: &mut Vec<String>) -> File {
     file
 }
 
-fn field<T: serde::de::DeserializeOwned>(
+/// Reads one value, or tells a fault.
+pub(crate) fn field<T: serde::de::DeserializeOwned>(
     value: toml::Value,
     at: &str,
     faults: &mut Vec<String>,
@@ -283,7 +284,7 @@ fn field<T: serde::de::DeserializeOwned>(
 }
 
 /// Reads a table key by key, so that one bad key does not hide the next.
-fn fields<T: serde::de::DeserializeOwned + Default>(
+pub(crate) fn fields<T: serde::de::DeserializeOwned + Default>(
     value: toml::Value,
     at: &str,
     faults: &mut Vec<String>,

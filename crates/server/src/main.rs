@@ -6,6 +6,8 @@ mod bootstrap;
 mod config;
 mod environment;
 mod files;
+mod fixture;
+mod home;
 mod listen;
 mod monitor;
 mod pki;
@@ -30,7 +32,7 @@ struct Muster {
 #[derive(Subcommand)]
 enum Command {
     /// Start the server; without any configuration it makes what it needs.
-    Serve(Flags),
+    Serve(serve::ServeArgs),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -49,8 +51,8 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     let Muster { global, command } = Muster::parse();
     match command {
-        Command::Serve(flags) => match load(flags, &global) {
-            Ok(config) => report(serve::serve(&config)),
+        Command::Serve(args) => match load(args.flags.clone(), &global) {
+            Ok(config) => report(serve::serve(&config, &args, global.data_dir.as_deref())),
             Err(code) => code,
         },
         Command::Config(ConfigCommand::Check(flags)) => match load(flags, &global) {
@@ -99,7 +101,10 @@ fn report(result: anyhow::Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
-            ExitCode::FAILURE
+            match error.is::<fixture::Faults>() {
+                true => ExitCode::from(USAGE),
+                false => ExitCode::FAILURE,
+            }
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The development CA, and the server certificates that it signs as hosts come.
 //!
-//! The CA's key and the RSA key are kept in the data directory; server certificates are made in
-//! memory when a client first asks for a host, one name each, so that a new service's certificate
-//! is there at once.
+//! The CA's key and the RSA key are kept in the data directory, or nowhere ([`Keys`]); server
+//! certificates are made in memory when a client first asks for a host, one name each, so that a
+//! new service's certificate is there at once.
 
 use std::collections::HashMap;
 use std::fs;
@@ -11,10 +11,10 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Context, Result};
 use gateway::tls::{CertifiedPair, ServerCertificates};
-use model::{HostName, Timestamp};
+use model::{HostName, Secret, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, RsaKeySize, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SanType,
 };
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
@@ -38,7 +38,7 @@ pub(crate) struct DevelopmentCa {
     issuer: Issuer<'static, KeyPair>,
     ca: CertificateDer<'static>,
     ecdsa: KeyPair,
-    rsa_file: PathBuf,
+    rsa_file: Option<PathBuf>,
     rsa: OnceLock<Option<KeyPair>>,
     made: Mutex<HashMap<String, Made>>,
     service: OnceLock<Arc<Service>>,
@@ -50,20 +50,71 @@ struct Made {
     renew_at: Timestamp,
 }
 
+/// Where the private keys are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// In the directory, for the next start.
+    InFiles,
+    /// In memory alone; the directory gets `ca.pem`.
+    InMemory,
+}
+
+/// A CA that an operator brings along: certificate and key, checked to belong together.
+#[derive(Debug)]
+pub(crate) struct GivenCa {
+    certificate_pem: String,
+    key_pem: Secret<String>,
+}
+
+impl GivenCa {
+    /// Checks a certificate and its key, both in PEM.
+    ///
+    /// # Errors
+    /// A sentence that names the part that is wrong.
+    pub(crate) fn parse(certificate: &str, key: &str) -> Result<Self, String> {
+        let read = attestation::x509::Certificate::from_upload(certificate.as_bytes())
+            .map_err(|error| format!("certificate: {error}"))?;
+        if !read.is_ca() {
+            return Err("certificate: is not a CA certificate (CA:TRUE is missing)".to_owned());
+        }
+        let pair = KeyPair::from_pem(key)
+            .map_err(|_| "key: is not an unencrypted private key in PEM".to_owned())?;
+        if pair.subject_public_key_info() != read.spki_der() {
+            return Err("key: is not the key of the certificate".to_owned());
+        }
+        Ok(Self { certificate_pem: certificate.to_owned(), key_pem: Secret::new(key.to_owned()) })
+    }
+}
+
 impl DevelopmentCa {
-    /// Reads the CA from the directory, or makes it there.
-    pub(crate) fn open(dir: &Path, clock: Arc<dyn Clock>) -> Result<Self> {
+    /// Reads the CA from the directory, or puts it there: the one that is given, else a new one.
+    pub(crate) fn open(
+        dir: &Path,
+        keys: Keys,
+        given: Option<&GivenCa>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
         files::private_dir(dir)?;
         let certificate_file = dir.join("ca.pem");
         let key_file = dir.join("ca.key.pem");
-        if !certificate_file.exists() || !key_file.exists() {
-            make_ca(&certificate_file, &key_file, clock.now())?;
-        }
-        let read = |file: &Path| {
-            fs::read_to_string(file).with_context(|| format!("can not read {}", file.display()))
+        let there = certificate_file.exists() && key_file.exists();
+        let (pem, key) = if keys == Keys::InFiles && there {
+            let read = |file: &Path| {
+                fs::read_to_string(file).with_context(|| format!("can not read {}", file.display()))
+            };
+            (read(&certificate_file)?, read(&key_file)?)
+        } else {
+            let (pem, key) = match given {
+                Some(given) => (given.certificate_pem.clone(), given.key_pem.expose().clone()),
+                None => make_ca(clock.now())?,
+            };
+            if keys == Keys::InFiles {
+                files::write_private(&key_file, key.as_bytes())?;
+            }
+            files::write_public(&certificate_file, pem.as_bytes())?;
+            (pem, key)
         };
-        let pem = read(&certificate_file)?;
-        let key = KeyPair::from_pem(&read(&key_file)?)
+        let key = KeyPair::from_pem(&key)
             .with_context(|| format!("{} is not a key", key_file.display()))?;
         let issuer = Issuer::from_ca_cert_pem(&pem, key)
             .with_context(|| format!("{} is not a CA certificate", certificate_file.display()))?;
@@ -73,7 +124,7 @@ impl DevelopmentCa {
             issuer,
             ca: CertificateDer::from(ca.der().to_vec()),
             ecdsa: KeyPair::generate().context("can not make a key")?,
-            rsa_file: dir.join("server-rsa.key.pem"),
+            rsa_file: (keys == Keys::InFiles).then(|| dir.join("server-rsa.key.pem")),
             rsa: OnceLock::new(),
             made: Mutex::default(),
             service: OnceLock::new(),
@@ -89,7 +140,7 @@ impl DevelopmentCa {
 
     /// The RSA key, for clients without ECDSA; made once, on the first call.
     pub(crate) fn rsa(&self) -> Option<&KeyPair> {
-        let made = self.rsa.get_or_init(|| match rsa_key(&self.rsa_file) {
+        let made = self.rsa.get_or_init(|| match rsa_key(self.rsa_file.as_deref()) {
             Ok(key) => Some(key),
             Err(error) => {
                 tracing::error!(error = format!("{error:#}"), "there is no RSA server key");
@@ -101,7 +152,8 @@ impl DevelopmentCa {
 
     fn pair(&self, host: &str) -> Result<CertifiedPair> {
         let ecdsa = Arc::new(self.certified(host, &self.ecdsa)?);
-        let rsa = match self.rsa() {
+        // Not waited for: making an RSA key takes longer than starting the server.
+        let rsa = match self.rsa.get().and_then(Option::as_ref) {
             Some(key) => Some(Arc::new(self.certified(host, key)?)),
             None => None,
         };
@@ -141,7 +193,10 @@ impl ServerCertificates for DevelopmentCa {
             Err(poisoned) => poisoned.into_inner(),
         };
         let now = self.clock.now();
-        if let Some(found) = made.get(&host).filter(|found| now < found.renew_at) {
+        let has_rsa = self.rsa.get().is_some_and(Option::is_some);
+        let whole = |pair: &CertifiedPair| pair.rsa.is_some() || !has_rsa;
+        let good = |found: &&Made| now < found.renew_at && whole(&found.pair);
+        if let Some(found) = made.get(&host).filter(good) {
             return Some(Arc::clone(&found.pair));
         }
         match self.pair(&host) {
@@ -160,9 +215,15 @@ impl ServerCertificates for DevelopmentCa {
             }
         }
     }
+
+    fn rsa_for_name(&self, sni: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        self.rsa()?;
+        self.for_name(sni)?.rsa.clone()
+    }
 }
 
-fn make_ca(certificate_file: &Path, key_file: &Path, now: Timestamp) -> Result<()> {
+/// A new CA: its certificate and its key, in PEM.
+fn make_ca(now: Timestamp) -> Result<(String, String)> {
     let key = KeyPair::generate().context("can not make a key")?;
     let mut params = CertificateParams::default();
     params.distinguished_name = named("Muster development CA");
@@ -170,17 +231,18 @@ fn make_ca(certificate_file: &Path, key_file: &Path, now: Timestamp) -> Result<(
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     valid(&mut params, now, CA_DAYS)?;
     let certificate = params.self_signed(&key)?;
-    files::write_private(key_file, key.serialize_pem().as_bytes())?;
-    files::write_public(certificate_file, certificate.pem().as_bytes())
+    Ok((certificate.pem(), key.serialize_pem()))
 }
 
-fn rsa_key(file: &Path) -> Result<KeyPair> {
-    if file.exists() {
+fn rsa_key(file: Option<&Path>) -> Result<KeyPair> {
+    if let Some(file) = file.filter(|file| file.exists()) {
         let pem = fs::read_to_string(file)?;
         return Ok(KeyPair::from_pem(&pem)?);
     }
     let key = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048)?;
-    files::write_private(file, key.serialize_pem().as_bytes())?;
+    if let Some(file) = file {
+        files::write_private(file, key.serialize_pem().as_bytes())?;
+    }
     Ok(key)
 }
 

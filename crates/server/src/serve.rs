@@ -1,9 +1,11 @@
 //! `muster serve`: wiring.
 
 use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
+use clap::Args;
 use gateway::Gateway;
 use gateway::listener::{Capacity, Counters, Listener};
 use gateway::metrics::{Metrics, Readings};
@@ -15,22 +17,49 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
-use crate::config::{Config, LogFormat};
+use crate::bootstrap::Start;
+use crate::config::{Config, Flags, LogFormat};
 use crate::environment::{SystemClock, SystemEntropy};
+use crate::fixture::{self, Fixture};
+use crate::home::{self, Home, Lifetime};
 use crate::pki::DevelopmentCa;
 use crate::{admin, banner, bootstrap, files, listen, monitor};
 
 /// The host of the administration, where browsers are not asked for certificates.
 const ADMIN_HOST: &str = "muster.localhost";
 
+/// Flags of `serve`.
+#[derive(Args)]
+pub(crate) struct ServeArgs {
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+    /// Keep everything in memory; --data-dir then gets admin.json and ca.pem alone.
+    #[arg(long, env = "MUSTER_EPHEMERAL")]
+    ephemeral: bool,
+    /// What the server begins with: a TOML file of services, keys, enrollments and identities.
+    #[arg(long, env = "MUSTER_FIXTURE", value_name = "FILE")]
+    fixture: Option<PathBuf>,
+}
+
+/// How this server begins, beside its configuration.
+struct Beginning<'c> {
+    lifetime: Lifetime,
+    fixture: Option<Fixture>,
+    /// The directory that was asked for by flag or environment.
+    named: Option<&'c Path>,
+}
+
 /// Runs the server until it is told to stop.
-pub(crate) fn serve(config: &Config) -> Result<()> {
+pub(crate) fn serve(config: &Config, args: &ServeArgs, named: Option<&Path>) -> Result<()> {
     log(config)?;
+    let lifetime = if args.ephemeral { Lifetime::Ephemeral } else { Lifetime::Kept };
+    let fixture = args.fixture.as_deref().map(fixture::read).transpose()?;
+    let beginning = Beginning { lifetime, fixture, named };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("can not start the runtime")?;
-    runtime.block_on(run(config))
+    runtime.block_on(run(config, &beginning))
 }
 
 fn log(config: &Config) -> Result<()> {
@@ -47,23 +76,24 @@ fn log(config: &Config) -> Result<()> {
     set.map_err(|error| anyhow::anyhow!("can not set up the log: {error}"))
 }
 
-async fn run(config: &Config) -> Result<()> {
+async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
-    files::private_dir(&config.data_dir)?;
-    let pki_dir = config.data_dir.join("pki");
-    let ca = Arc::new(DevelopmentCa::open(&pki_dir, Arc::clone(&clock))?);
-    let service = open(config, &clock, &entropy).await?;
+    let stopped = stopped()?;
+    let (home, service, start) = begin(config, beginning, &clock, &entropy).await?;
     let metrics = Arc::new(Metrics::default());
     let service = Arc::new(service.with_observer(metrics.clone()));
+    let given = beginning.fixture.as_ref().and_then(|fixture| fixture.ca.as_ref());
+    let ca = Arc::new(DevelopmentCa::open(&home.pki, home.keys, given, Arc::clone(&clock))?);
     ca.serve(Arc::clone(&service));
-    let start = bootstrap::bootstrap(&service, &config.first_start).await?;
-    let policy = admin::policy(&config.data_dir, entropy.as_ref())?;
+    let policy = admin::policy(&home.dir, entropy.as_ref())?;
     let bound = listen::bind(&config.listen)?;
     let monitored = monitor::bind(config.monitoring.address)?;
-    let ca_file = pki_dir.join("ca.pem");
-    admin::write(&config.data_dir, &policy, &ca_file, bound.https_port)?;
-    let text = banner::banner(start, &service.directory(), &config.data_dir, &ca_file, &bound);
+    let ca_file = home.pki.join("ca.pem");
+    admin::write(&home.dir, &policy, &ca_file, bound.https_port)?;
+    let lifetime = beginning.lifetime;
+    let directory = service.directory();
+    let text = banner::banner(start, lifetime, &directory, &home.dir, &ca_file, &bound);
     let gateway = Arc::new(Gateway { service, admin_policies: vec![policy], metrics });
     let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
     let counters = Arc::new(Counters::default());
@@ -78,7 +108,7 @@ async fn run(config: &Config) -> Result<()> {
     let rsa = tokio::task::spawn_blocking(move || rsa.rsa().is_some());
     crate::say(&text);
     tracing::info!("listening");
-    stopped().await?;
+    stopped.await;
     tracing::info!("stopping: no new connections, the present ones may finish");
     shutdown.cancel();
     for listener in listeners {
@@ -90,15 +120,59 @@ async fn run(config: &Config) -> Result<()> {
     Ok(())
 }
 
-async fn open(
+/// Opens the store and puts into it what a first start or the fixture says.
+///
+/// A fixture with a fault has left nothing behind.
+async fn begin(
     config: &Config,
+    beginning: &Beginning<'_>,
     clock: &Arc<dyn Clock>,
     entropy: &Arc<dyn Entropy>,
-) -> Result<Service> {
-    let control = config.data_dir.join("control.db");
+) -> Result<(Home, Service, Start)> {
+    let fixture = beginning.fixture.as_ref();
+    let (home, service) = match (beginning.lifetime, fixture) {
+        (Lifetime::Ephemeral, _) => {
+            let service = fixture::apply::in_memory(clock, entropy).await?;
+            if let Some(fixture) = fixture {
+                fixture::apply::apply(&service, fixture).await?;
+            }
+            (Home::ephemeral(beginning.named, entropy.as_ref())?, service)
+        }
+        (Lifetime::Kept, None) => {
+            let home = Home::kept(&config.data_dir)?;
+            let service = open(&home.dir, clock, entropy).await?;
+            (home, service)
+        }
+        (Lifetime::Kept, Some(fixture)) => {
+            if home::has_data(&config.data_dir) {
+                bail!(
+                    "{} is not empty, and a fixture is for a first start alone: leave --fixture \
+                     (MUSTER_FIXTURE) away, or name an empty directory with --data-dir",
+                    config.data_dir.display()
+                );
+            }
+            // Tried in memory first: what a rule refuses leaves no half-filled directory.
+            let trial = fixture::apply::in_memory(clock, entropy).await?;
+            fixture::apply::apply(&trial, fixture).await?;
+            let home = Home::kept(&config.data_dir)?;
+            let service = open(&home.dir, clock, entropy).await?;
+            fixture::apply::apply(&service, fixture).await?;
+            (home, service)
+        }
+    };
+    let start = match (bootstrap::bootstrap(&service, &config.first_start).await?, fixture) {
+        (Start::First | Start::Fixture, _) => Start::First,
+        (Start::Again, Some(_)) => Start::Fixture,
+        (Start::Again, None) => Start::Again,
+    };
+    Ok((home, service, start))
+}
+
+async fn open(dir: &Path, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) -> Result<Service> {
+    let control = dir.join(home::CONTROL);
     let store = store_sqlite::Sqlite::open(&control, store_sqlite::Options::default())
         .with_context(|| format!("can not open {}", control.display()))?;
-    let telemetry = config.data_dir.join("telemetry");
+    let telemetry = dir.join(home::TELEMETRY);
     files::private_dir(&telemetry)?;
     let telemetry = telemetry_log::Log::open(&telemetry, telemetry_log::Options::default())
         .with_context(|| format!("can not open {}", telemetry.display()))?;
@@ -139,13 +213,14 @@ fn listeners(
     Ok(tasks)
 }
 
-/// Waits for SIGTERM or SIGINT.
-async fn stopped() -> Result<()> {
+/// From now on SIGTERM and SIGINT are waited for by the future, and end nothing by themselves.
+fn stopped() -> Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate()).context("can not wait for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("can not wait for SIGINT")?;
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
-    }
-    Ok(())
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }

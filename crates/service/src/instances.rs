@@ -283,7 +283,7 @@ impl Service {
         .await
     }
 
-    async fn change_dps(
+    pub(crate) async fn change_dps(
         &self,
         call: &Call,
         name: &ServiceName,

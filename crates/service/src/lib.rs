@@ -21,6 +21,7 @@ mod environment;
 mod error;
 mod instances;
 pub mod observe;
+mod policy_keys;
 mod register;
 mod registrations;
 mod send;
@@ -35,6 +36,7 @@ pub use directory::{Directory, Endpoint};
 pub use environment::{Clock, Entropy};
 pub use error::{ApiError, Fault};
 pub use instances::{DpsRequest, HubRequest, LinkRequest};
+pub use policy_keys::PolicyKeys;
 pub use register::{Accepted, PollError, Polled, RegisterError};
 pub use store::telemetry::{TelemetryError, TelemetryLog};
 

@@ -28,6 +28,12 @@ pub trait ServerCertificates: Send + Sync {
     /// A name without a pair of its own may be answered with `None`: the default pair is then
     /// asked for. If that is `None` too, the handshake fails.
     fn for_name(&self, sni: Option<&str>) -> Option<Arc<CertifiedPair>>;
+
+    /// The RSA half for a host name, asked for only where a client needs it and the pair has none
+    /// yet. It may wait until the key is made.
+    fn rsa_for_name(&self, _sni: Option<&str>) -> Option<Arc<CertifiedKey>> {
+        None
+    }
 }
 
 /// Makes rustls ask [`ServerCertificates`].
@@ -51,13 +57,15 @@ impl ResolvesServerCert for ByServerName {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
         let name = hello.server_name().map(normal_server_name);
         let pair = name
-            .and_then(|name| self.certificates.for_name(Some(&name)))
+            .as_deref()
+            .and_then(|name| self.certificates.for_name(Some(name)))
             .or_else(|| self.certificates.for_name(None))?;
         // For TLS 1.2, rustls has already dropped the schemes that no offered cipher suite can
         // use: without an ECDHE_ECDSA suite this one is missing here, whatever the client sent.
         if hello.signature_schemes().contains(&SignatureScheme::ECDSA_NISTP256_SHA256) {
             return Some(pair.ecdsa.clone());
         }
-        pair.rsa.clone()
+        let late = || self.certificates.rsa_for_name(name.as_deref());
+        pair.rsa.clone().or_else(late)
     }
 }

@@ -1,0 +1,9 @@
+//! The binary as an operator and a CI script use it: real processes, ports from the system.
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    reason = "a test stops at the first surprise"
+)]
+
+mod ephemeral;
+mod process;
