@@ -38,6 +38,7 @@ pub use error::{ApiError, Fault};
 pub use instances::{DpsRequest, HubRequest, LinkRequest};
 pub use policy_keys::PolicyKeys;
 pub use register::{Accepted, PollError, Polled, RegisterError};
+pub use send::SendError;
 pub use store::telemetry::{TelemetryError, TelemetryLog};
 
 use access::sessions::Sessions;

@@ -3,13 +3,15 @@
 use std::sync::Arc;
 
 use ::hub::instance::{Right, grants};
+use ::hub::permit::Evidence;
 use attestation::access;
+use attestation::x509::Certificate;
 use dialect::json::utf8_json;
 use dialect::rest::error::{self, ApiFault, Missing, WireError};
-use dialect::rest::hub::{self, ConnectionState, Presence, Route, Telling};
+use dialect::rest::hub::{self, ConnectionState, Presence, Route, Telling, telemetry};
 use dialect::rest::service::{media_type, query};
-use model::{DeviceId, HostName};
-use service::{ApiError, Call};
+use model::{DeviceId, HostName, limits};
+use service::{ApiError, Call, Connecting, Message, SendError};
 
 use super::{Asked, Reply};
 use crate::{Gateway, faults};
@@ -45,6 +47,9 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, host: &HostName, asked: Asked
 
 async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::hub(&fault);
+    if let Some(sender) = telemetry::sender(&asked.method, &asked.path) {
+        return send(gateway, host, sender.map_err(fault)?, asked).await;
+    }
     let route = hub::route(&asked.method, &asked.path).map_err(fault)?;
     let call = authorize(gateway, host, &asked, needs(&route))?;
     asked.api_version().map_err(fault)?;
@@ -93,6 +98,43 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
             let json = hub::twin(&view.device.value, &view.twin.value, presence);
             Ok(Reply::json(200, utf8_json(&json)))
         }
+    }
+}
+
+/// A device sends one message.
+async fn send(
+    gateway: &Gateway,
+    host: &HostName,
+    device_id: DeviceId,
+    asked: Asked,
+) -> Result<Reply, WireError> {
+    asked.api_version().map_err(|fault| faults::hub(&fault))?;
+    let bytes_max = limits::TELEMETRY_MESSAGE_BYTES_MAX;
+    if asked.body.len() > bytes_max {
+        return Err(faults::hub(&ApiFault::BodyTooLarge { bytes_max }));
+    }
+    let leaf = asked.peer.chain.first().map(|der| Certificate::from_der(der));
+    let evidence = match (asked.token(), leaf) {
+        (Some(token), _) => Evidence::Sas(token),
+        (None, Some(Ok(leaf))) => Evidence::X509(Box::new(leaf)),
+        (None, Some(Err(_)) | None) => Evidence::None,
+    };
+    let headers = asked
+        .headers
+        .iter()
+        .filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let properties = telemetry::properties(headers);
+    let message = Message {
+        system_properties: properties.system,
+        properties: properties.application,
+        body: asked.body.to_vec(),
+    };
+    let named = asked.host.clone();
+    let connecting = Connecting { hub: host.clone(), named, device_id, evidence };
+    match gateway.service.send(connecting, message).await {
+        Ok(()) => Ok(Reply::empty(204)),
+        Err(SendError::Refused(error)) => Err(faults::connect(&error)),
+        Err(SendError::Telemetry(error)) => Err(faults::telemetry(&error)),
     }
 }
 

@@ -8,7 +8,7 @@ use hub::permit::{Denied, Evidence};
 use model::{IfMatch, Timestamp};
 use serde_json::json;
 use service::access::sessions::{Closing, Session};
-use service::{ConnectError, Connecting, Message};
+use service::{ConnectError, Connecting, Message, SendError};
 
 use crate::world::{World, call, device_id, host, key, keyed};
 
@@ -172,4 +172,27 @@ async fn a_recreated_identity_does_not_inherit_a_session() {
     assert_eq!(driver.await.unwrap(), Closing::Denied);
     let (_again, fresh) = w.service.connect(connecting(&w, "dev", 1)).await.unwrap();
     assert_ne!(permit.generation_id, fresh.generation_id);
+}
+
+#[tokio::test]
+async fn one_message_without_a_session_is_judged_like_any_other() {
+    let w = assigned().await;
+    let send = || {
+        let (service, connecting) = (Arc::clone(&w.service), connecting(&w, "dev", 1));
+        async move { service.send(connecting, Message::default()).await }
+    };
+    let (_live, _) = w.service.connect(connecting(&w, "dev", 1)).await.unwrap();
+    assert!(send().await.is_ok());
+    assert_eq!(w.log.events.lock().unwrap().len(), 1);
+    // The live session goes on beside it.
+    assert_eq!(w.service.sessions().count(), 1);
+    drop(_live);
+    put(&w, json!({"deviceId": "dev", "status": "disabled"})).await;
+    let refused = send().await;
+    let disabled = ConnectError::Denied(Denied::DeviceDisabled);
+    match refused {
+        Err(SendError::Refused(error)) => assert_eq!(format!("{error:?}"), format!("{disabled:?}")),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(w.log.events.lock().unwrap().len(), 1);
 }
