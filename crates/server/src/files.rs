@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -27,7 +27,12 @@ pub(crate) fn write_public(file: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// Through a new file beside it, so that a crash leaves the old one or the new one.
+///
+/// One that stands there already is left alone: a server must start on a disk that is full.
 fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
+    if stands(file, bytes, mode) {
+        return Ok(());
+    }
     let fresh = file.with_extension("new");
     let write = || -> std::io::Result<()> {
         if let Err(error) = fs::remove_file(&fresh)
@@ -45,4 +50,9 @@ fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         }
     };
     write().with_context(|| format!("can not write {}", file.display()))
+}
+
+fn stands(file: &Path, bytes: &[u8], mode: u32) -> bool {
+    let as_wanted = |found: fs::Metadata| found.permissions().mode() & 0o777 == mode;
+    fs::metadata(file).is_ok_and(as_wanted) && fs::read(file).is_ok_and(|found| found == bytes)
 }
