@@ -6,7 +6,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
 use std::path::Path;
 use std::sync::Arc;
@@ -134,7 +134,7 @@ impl Rest {
         }
         request.push_str("\r\n");
         request.push_str(&body);
-        let mut reply = read(self.send(&request));
+        let mut reply = read(&mut self.send(&request)).unwrap();
         reply.asked = format!("{method} https://{}{target}", self.host);
         println!("{}: {} {}", reply.asked, reply.status, reply.body);
         reply
@@ -174,52 +174,53 @@ impl Reply {
     }
 }
 
-pub(crate) fn read(mut from: impl BufRead) -> Reply {
-    let status = line(&mut from);
-    let status = status.split(' ').nth(1).unwrap_or_else(|| panic!("not HTTP: {status}"));
-    let mut reply = Reply {
-        status: status.parse().unwrap(),
-        headers: Vec::new(),
-        body: Value::Null,
-        asked: String::new(),
-    };
+/// Reads one answer.
+pub(crate) fn read(from: &mut impl BufRead) -> io::Result<Reply> {
+    let bad = |what: &str| io::Error::new(io::ErrorKind::InvalidData, what.to_owned());
+    let status = line(from)?;
+    let status = status.split(' ').nth(1).and_then(|status| status.parse().ok());
+    let status = status.ok_or_else(|| bad("not HTTP"))?;
+    let mut reply = Reply { status, headers: Vec::new(), body: Value::Null, asked: String::new() };
     loop {
-        let field = line(&mut from);
+        let field = line(from)?;
         let Some((name, value)) = field.split_once(':') else { break };
         reply.headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
     }
     let body = match (reply.header("content-length"), reply.header("transfer-encoding")) {
-        (Some(length), _) => exactly(&mut from, length.parse().unwrap()),
-        (None, Some("chunked")) => chunks(&mut from),
+        (Some(length), _) => exactly(from, length.parse().map_err(|_| bad("no length"))?)?,
+        (None, Some("chunked")) => chunks(from)?,
         (None, _) => Vec::new(),
     };
     if !body.is_empty() {
         reply.body = serde_json::from_slice(&body)
             .unwrap_or_else(|_| Value::String(String::from_utf8_lossy(&body).into_owned()));
     }
-    reply
+    Ok(reply)
 }
 
-fn line(from: &mut impl BufRead) -> String {
+fn line(from: &mut impl BufRead) -> io::Result<String> {
     let mut line = String::new();
-    from.read_line(&mut line).unwrap();
-    line.trim_end().to_owned()
+    match from.read_line(&mut line)? {
+        0 => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(line.trim_end().to_owned()),
+    }
 }
 
-fn exactly(from: &mut impl Read, length: usize) -> Vec<u8> {
+fn exactly(from: &mut impl Read, length: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
-    from.read_exact(&mut bytes).unwrap();
-    bytes
+    from.read_exact(&mut bytes)?;
+    Ok(bytes)
 }
 
-fn chunks(from: &mut impl BufRead) -> Vec<u8> {
+fn chunks(from: &mut impl BufRead) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     loop {
-        let length = usize::from_str_radix(&line(from), 16).unwrap();
-        bytes.extend(exactly(from, length));
-        line(from);
+        let length = usize::from_str_radix(&line(from)?, 16)
+            .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        bytes.extend(exactly(from, length)?);
+        line(from)?;
         if length == 0 {
-            return bytes;
+            return Ok(bytes);
         }
     }
 }

@@ -78,8 +78,16 @@ impl Tls {
     ///
     /// The handshake's.
     pub fn try_connect(&self, host: &str, port: u16) -> io::Result<Wire> {
+        self.try_over(host, TcpStream::connect((host, port))?)
+    }
+
+    /// As [`Tls::try_connect`], over a connection to any address of the server's.
+    ///
+    /// # Errors
+    ///
+    /// The handshake's.
+    pub fn try_over(&self, host: &str, mut tcp: TcpStream) -> io::Result<Wire> {
         let mut tls = self.start(host);
-        let mut tcp = TcpStream::connect((host, port))?;
         tcp.set_nodelay(true)?;
         tcp.set_read_timeout(Some(SILENCE))?;
         while tls.is_handshaking() {
@@ -142,7 +150,16 @@ impl Wire {
     ///
     /// When there is silence, or half an answer.
     pub fn reply(&mut self) -> Option<Reply> {
-        if self.ended() { None } else { Some(rest::read(&mut self.0)) }
+        if self.ended() { None } else { Some(self.try_reply().unwrap()) }
+    }
+
+    /// The next HTTP answer, whole.
+    ///
+    /// # Errors
+    ///
+    /// Silence, or the end of the connection.
+    pub fn try_reply(&mut self) -> io::Result<Reply> {
+        rest::read(&mut self.0)
     }
 
     /// The next MQTT packet; none when the connection ends instead.
@@ -180,14 +197,25 @@ impl Wire {
         let end = self.0.read_to_end(&mut rest);
         let closed = match &end {
             Ok(_) => true,
-            Err(error) => {
-                !matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
-            }
+            Err(error) => !is_silence(error),
         };
         let took = begun.elapsed();
         assert!(closed, "still open after {took:?}");
         assert!(rest.is_empty(), "it said {:?}", String::from_utf8_lossy(&rest));
         assert!(took <= limit, "closed only after {took:?}");
+    }
+
+    /// The server has ended the connection, and its end has arrived here.
+    ///
+    /// # Panics
+    ///
+    /// When it hasn't.
+    #[track_caller]
+    pub fn assert_closed_already(&mut self) {
+        // A millisecond is the shortest wait that every system keeps.
+        self.tcp().set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+        let end = self.0.read_to_end(&mut Vec::new());
+        assert!(end.map_err(|error| is_silence(&error)) != Err(true), "it is still open");
     }
 
     /// How long the server may be silent from now on.
@@ -198,4 +226,8 @@ impl Wire {
     fn tcp(&self) -> &TcpStream {
         &self.0.get_ref().sock
     }
+}
+
+fn is_silence(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }

@@ -10,11 +10,17 @@
 )]
 
 mod az;
+mod durability;
+mod fleet;
 mod hostile;
 mod hostile_access;
 mod hostile_bodies;
 mod hostile_chains;
+mod hostile_flood;
 mod hostile_http;
+mod hostile_hub;
+mod hostile_mqtt;
+mod hostile_names;
 mod hostile_pki;
 mod hostile_tokens;
 mod operator;
