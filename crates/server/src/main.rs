@@ -1,6 +1,7 @@
 //! `muster`: the server and the operator's commands in one binary.
 
 mod admin;
+mod backup;
 mod banner;
 mod bootstrap;
 mod config;
@@ -33,6 +34,10 @@ struct Muster {
 enum Command {
     /// Start the server; without any configuration it makes what it needs.
     Serve(serve::ServeArgs),
+    /// Save the data directory into one file, while the server runs.
+    Backup(backup::BackupArgs),
+    /// Put a backup into an empty data directory.
+    Restore(backup::RestoreArgs),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -55,6 +60,20 @@ fn main() -> ExitCode {
             Ok(config) => report(serve::serve(&config, &args, global.data_dir.as_deref())),
             Err(code) => code,
         },
+        Command::Backup(args) => {
+            let flags = Flags { config: args.config.clone(), ..Flags::default() };
+            match load(flags, &global) {
+                Ok(config) => report(backup::backup(&config.data_dir, &args)),
+                Err(code) => code,
+            }
+        }
+        Command::Restore(args) => {
+            let flags = Flags { config: args.config.clone(), ..Flags::default() };
+            match load(flags, &global) {
+                Ok(config) => report(backup::restore(&config.data_dir, &args)),
+                Err(code) => code,
+            }
+        }
         Command::Config(ConfigCommand::Check(flags)) => match load(flags, &global) {
             Ok(_) => {
                 say("The configuration has no fault.\n");

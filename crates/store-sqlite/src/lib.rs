@@ -15,6 +15,7 @@
 //! the file of its name.
 
 mod apply;
+mod backup;
 mod changes;
 mod checkpointer;
 mod connection;
@@ -36,6 +37,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use store::{Change, Commit, CommitError, Committed, Store, StoreError, StoreWork};
 
+pub use backup::backup;
 pub use error::OpenError;
 pub use options::Options;
 

@@ -5,5 +5,6 @@
     reason = "a test stops at the first surprise"
 )]
 
+mod backup;
 mod ephemeral;
 mod process;
