@@ -11,6 +11,7 @@
 
 mod az;
 mod durability;
+mod every_client;
 mod fleet;
 mod hostile;
 mod hostile_access;
