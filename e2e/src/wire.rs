@@ -191,18 +191,28 @@ impl Wire {
     /// When it doesn't.
     #[track_caller]
     pub fn assert_closed_within(&mut self, limit: Duration) {
+        let said = self.last_words_within(limit);
+        assert!(said.is_empty(), "it said {:?}", String::from_utf8_lossy(&said));
+    }
+
+    /// What the server says before it ends the connection, within this time.
+    ///
+    /// # Panics
+    ///
+    /// When it doesn't end.
+    #[track_caller]
+    pub fn last_words_within(&mut self, limit: Duration) -> Vec<u8> {
         let begun = Instant::now();
         self.tcp().set_read_timeout(Some(limit.max(Duration::from_millis(1)))).unwrap();
-        let mut rest = Vec::new();
-        let end = self.0.read_to_end(&mut rest);
-        let closed = match &end {
+        let mut said = Vec::new();
+        let closed = match &self.0.read_to_end(&mut said) {
             Ok(_) => true,
             Err(error) => !is_silence(error),
         };
         let took = begun.elapsed();
         assert!(closed, "still open after {took:?}");
-        assert!(rest.is_empty(), "it said {:?}", String::from_utf8_lossy(&rest));
         assert!(took <= limit, "closed only after {took:?}");
+        said
     }
 
     /// The server has ended the connection, and its end has arrived here.

@@ -23,8 +23,10 @@ const ENTERED: &str = "world entered:";
 
 /// Prepares the namespaces and runs the command line that follows, as their first process.
 ///
+/// As many files may be open as the machine allows: some tests are floods.
 /// The shell stays: it reaps what the test leaves, and its end kills everything inside.
 const ENTER: &str = r#"exec 2>&1
+ulimit -S -n "$(ulimit -H -n)"
 ip link set lo up && mount --bind "$1/hosts" /etc/hosts || exit 125
 shift
 "$@""#;

@@ -2,10 +2,13 @@
 
 use crate::hostile::{HTTPS, Hostile};
 use e2e::{DPS, escape, in_seconds, sas_token, world};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long the server may take to end what it doesn't understand.
 const AT_ONCE: Duration = Duration::from_secs(5);
+
+/// `limits::SIGN_IN_TIMEOUT`, and what a busy machine adds to it.
+const SIGN_IN: Duration = Duration::from_secs(20 + 10);
 
 /// The request is answered by 400 at most, once, and the connection ends: nothing of what follows
 /// is taken for a request of its own.
@@ -171,6 +174,40 @@ fn a_request_that_trickles_in_is_cut_off_at_the_deadline() {
         println!("cut off after {seconds} s");
         assert!(wire.reply().is_none_or(|reply| reply.status == 408));
         wire.assert_closed_within(AT_ONCE);
+        scene.assert_unharmed();
+    });
+}
+
+/// Whatever state a connection is left in, nobody waits for it for ever.
+#[test]
+fn a_client_that_falls_silent_is_cut_off_at_the_deadline() {
+    world(|world| {
+        let scene = Hostile::new(world);
+        let mut at_once = scene.tls.connect(DPS, HTTPS);
+        let mut between = scene.tls.connect(DPS, HTTPS);
+        between.send(format!("GET /x HTTP/1.1\r\nHost: {DPS}\r\n\r\n").as_bytes());
+        assert_eq!(between.reply().expect("an answer").status, 404);
+        let mut upgraded = scene.tls.connect(DPS, HTTPS);
+        upgraded.send(
+            format!(
+                "GET /$iothub/websocket HTTP/1.1\r\nHost: {DPS}\r\nConnection: Upgrade\r\n\
+                 Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+                 Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+                 Sec-WebSocket-Protocol: mqtt\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        assert_eq!(upgraded.reply().expect("an answer").status, 101);
+        let begun = Instant::now();
+        scene.assert_registers("meanwhile");
+        for (name, wire) in
+            [("at once", &mut at_once), ("between", &mut between), ("upgraded", &mut upgraded)]
+        {
+            let said = wire.last_words_within(SIGN_IN.saturating_sub(begun.elapsed()));
+            // A WebSocket may say good-bye.
+            assert!(said.len() < 8, "{name}: {said:?}");
+            println!("{name}: cut off after {:?}", begun.elapsed());
+        }
         scene.assert_unharmed();
     });
 }
