@@ -12,21 +12,25 @@
 mod faults;
 pub mod http;
 pub mod listener;
+mod log;
 pub mod metrics;
 pub mod monitoring;
 pub mod mqtt_driver;
 pub mod peer;
+#[cfg(test)]
+mod tests;
 pub mod tls;
 pub mod websocket;
 
 use std::sync::Arc;
 
 use attestation::access::Policy;
-use dialect::rest::error::WireError;
 use model::HostName;
-use service::{Call, Endpoint, Service};
+use service::{Endpoint, Service};
 
 pub use http::AdminRight;
+
+pub(crate) use log::refusal as log_refusal;
 
 use listener::{Accepted, Handler};
 use metrics::Metrics;
@@ -69,17 +73,4 @@ impl Gateway {
             Box::pin(http::serve(gateway, stream, Arc::new(peer), shutdown))
         })
     }
-}
-
-/// Logs a refusal once, with the id that the caller is told.
-pub(crate) fn log_refusal(call: &Call, error: &WireError) {
-    tracing::info!(
-        tracking.id = call.tracking_id,
-        error.code = error.code,
-        actor = call.actor,
-        protocol = call.protocol,
-        "refused {}: {}",
-        call.tracking_id,
-        error.message
-    );
 }

@@ -166,3 +166,6 @@ fn response(answer: Answer) -> Response<Full<Bytes>> {
     headers.insert(header::ALLOW, HeaderValue::from_static(ALLOW));
     response
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,7 @@ fn log(config: &Config) -> Result<()> {
         .with_writer(std::io::stderr);
     let set = match config.log.format {
         LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().try_init(),
+        LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
     set.map_err(|error| anyhow::anyhow!("can not set up the log: {error}"))
 }

@@ -110,9 +110,6 @@ pub enum Protocol {
 }
 
 impl Protocol {
-    /// Every protocol.
-    pub const ALL: [Self; 4] = [Self::Mqtt, Self::MqttWebSocket, Self::Https, Self::Other];
-
     /// The protocol of a call.
     pub fn of(name: &str) -> Self {
         match name {
@@ -136,9 +133,6 @@ pub enum Attestation {
 }
 
 impl Attestation {
-    /// Every outcome.
-    pub const ALL: [Self; 3] = [Self::Succeeded, Self::Failed, Self::Blocked];
-
     /// What a verdict says of the evidence.
     pub(crate) const fn of(verdict: &Verdict) -> Self {
         match verdict {
@@ -167,12 +161,6 @@ pub enum RegistrationOutcome {
     Error,
 }
 
-impl RegistrationOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 5] =
-        [Self::Assigned, Self::Failed, Self::Disabled, Self::Rejected, Self::Error];
-}
-
 /// What the rules have decided about a registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum VerdictKind {
@@ -191,16 +179,6 @@ pub enum VerdictKind {
 }
 
 impl VerdictKind {
-    /// Every verdict.
-    pub const ALL: [Self; 6] = [
-        Self::Assign,
-        Self::Keep,
-        Self::Disabled,
-        Self::Failed,
-        Self::Stranger,
-        Self::QuotaReached,
-    ];
-
     /// The kind of a verdict.
     pub(crate) const fn of(verdict: &Verdict) -> Self {
         match verdict {
@@ -228,9 +206,6 @@ pub enum SignInOutcome {
 }
 
 impl SignInOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Granted, Self::Denied, Self::Overtaken, Self::Error];
-
     /// The outcome of a refusal.
     pub(crate) const fn of(error: &ConnectError) -> Self {
         match error {
@@ -255,9 +230,6 @@ pub enum TelemetryOutcome {
 }
 
 impl TelemetryOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 4] = [Self::Kept, Self::Full, Self::Busy, Self::Error];
-
     /// The outcome of an append.
     pub(crate) const fn of<T>(appended: &Result<T, TelemetryError>) -> Self {
         match appended {
@@ -285,10 +257,6 @@ pub enum CommitOutcome {
 }
 
 impl CommitOutcome {
-    /// Every outcome.
-    pub const ALL: [Self; 5] =
-        [Self::Committed, Self::Conflict, Self::Full, Self::Busy, Self::Error];
-
     /// The outcome of a commit.
     pub(crate) const fn of<T>(committed: &Result<T, CommitError>) -> Self {
         match committed {

@@ -11,6 +11,7 @@ use model::{HostName, IfMatch, ServiceName};
 use service::{ApiError, Call, CertificateRequest, DpsRequest, HubRequest, LinkRequest};
 
 use super::{Asked, Reply};
+use crate::metrics::Operation;
 use crate::{Gateway, faults};
 
 /// What a policy of the administration grants.
@@ -23,8 +24,10 @@ pub enum AdminRight {
 /// Answers an administrator.
 pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::dps(&fault);
+    let route = admin::route(&asked.method, &asked.path);
+    asked.note(route.as_ref().map_or(Operation::Unknown, operation));
     let call = authorize(gateway, &asked)?;
-    let route = admin::route(&asked.method, &asked.path).map_err(fault)?;
+    let route = route.map_err(fault)?;
     asked.api_version().map_err(fault)?;
     match route {
         Route::Dps(route) => dps(gateway, &call, route, &asked).await,
@@ -41,6 +44,15 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply
             });
             Ok(list(told.collect::<Vec<_>>()))
         }
+    }
+}
+
+const fn operation(route: &Route) -> Operation {
+    match route {
+        Route::Dps(_) => Operation::AdminDps,
+        Route::Certificates(..) => Operation::AdminCertificates,
+        Route::Hubs(_) => Operation::AdminHubs,
+        Route::Explanations(_) => Operation::AdminExplanations,
     }
 }
 

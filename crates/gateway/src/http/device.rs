@@ -10,7 +10,8 @@ use provisioning::view::{Evidence, RegistrationRequest};
 use service::{Call, Polled};
 
 use super::{Asked, Reply};
-use crate::{Gateway, faults};
+use crate::metrics::Operation;
+use crate::{Gateway, faults, log};
 
 /// Answers a device; at its own host (`at`) a service answers for its own id scope alone.
 pub(super) async fn answer(
@@ -20,11 +21,13 @@ pub(super) async fn answer(
 ) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::dps(&fault);
     let route = device::route(&asked.method, &asked.path).map_err(fault)?;
+    asked.note(operation(&route));
     let (Route::Register(address) | Route::Poll(address, _) | Route::Lookup(address)) = &route;
     let dps = service_of(gateway, at, address).map_err(fault)?;
     let version = asked.api_version().map_err(fault)?;
     let evidence = evidence(&asked);
     let id = &address.registration_id;
+    log::registration(&dps, id);
     let answer = match &route {
         Route::Register(_) => {
             let body = device::register_body(id, asked.json_body().map_err(fault)?);
@@ -53,6 +56,14 @@ pub(super) async fn answer(
     let headers = answer.headers(&address);
     let Answer { status, body, .. } = answer;
     Ok(Reply::json(status, body).with(headers))
+}
+
+const fn operation(route: &Route) -> Operation {
+    match route {
+        Route::Register(_) => Operation::Register,
+        Route::Poll(..) => Operation::Poll,
+        Route::Lookup(_) => Operation::Lookup,
+    }
 }
 
 fn told(polled: Polled) -> (Box<provisioning::registration::Registration>, Shown) {

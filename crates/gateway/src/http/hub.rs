@@ -14,7 +14,8 @@ use model::{DeviceId, HostName, limits};
 use service::{ApiError, Call, Connecting, Message, SendError};
 
 use super::{Asked, Reply};
-use crate::{Gateway, faults};
+use crate::metrics::Operation;
+use crate::{Gateway, faults, log};
 
 /// Whether a path is a hub's, and not a provisioning service's.
 pub(super) fn is_hub_path(path: &str) -> bool {
@@ -32,9 +33,20 @@ const fn needs(route: &Route) -> &'static [Right] {
     }
 }
 
+const fn operation(route: &Route) -> Operation {
+    match route {
+        Route::ListDevices | Route::GetDevice(_) | Route::PutDevice(_) | Route::DeleteDevice(_) => {
+            Operation::Devices
+        }
+        Route::GetTwin(_) => Operation::Twins,
+        Route::QueryDevices => Operation::DeviceQuery,
+    }
+}
+
 /// Answers an operator; an error has the form of a hub's.
 pub(super) async fn answer(gateway: &Arc<Gateway>, host: &HostName, asked: Asked) -> Reply {
     let call = asked.call.clone();
+    log::hub(host);
     match registry(gateway, host, asked).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -48,9 +60,11 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, host: &HostName, asked: Asked
 async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::hub(&fault);
     if let Some(sender) = telemetry::sender(&asked.method, &asked.path) {
+        asked.note(Operation::Telemetry);
         return send(gateway, host, sender.map_err(fault)?, asked).await;
     }
     let route = hub::route(&asked.method, &asked.path).map_err(fault)?;
+    asked.note(operation(&route));
     let call = authorize(gateway, host, &asked, needs(&route))?;
     asked.api_version().map_err(fault)?;
     media_type(asked.header("content-type"), &asked.body).map_err(fault)?;
@@ -108,6 +122,7 @@ async fn send(
     device_id: DeviceId,
     asked: Asked,
 ) -> Result<Reply, WireError> {
+    log::device(host, &device_id);
     asked.api_version().map_err(|fault| faults::hub(&fault))?;
     let bytes_max = limits::TELEMETRY_MESSAGE_BYTES_MAX;
     if asked.body.len() > bytes_max {

@@ -23,10 +23,14 @@ use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{HostName, limits};
+use service::observe::Protocol;
 use service::{Call, Endpoint};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
+use crate::metrics::{Noted, Operation, Outcome};
 use crate::mqtt_driver::{self, Transport};
 use crate::peer::Peer;
 use crate::websocket::{Handshake, WebSocket, asks_for_websocket};
@@ -117,6 +121,7 @@ pub(crate) struct Asked {
     pub(crate) host: HostName,
     pub(crate) peer: Arc<Peer>,
     pub(crate) call: Call,
+    pub(crate) noted: Arc<Noted>,
 }
 
 /// What is answered, before it is bytes.
@@ -143,6 +148,11 @@ impl Reply {
 }
 
 impl Asked {
+    /// Notes what class of call it is, once the route is read.
+    pub(crate) fn note(&self, operation: Operation) {
+        self.noted.note(operation);
+    }
+
     /// A header's value, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -180,13 +190,41 @@ impl Asked {
     }
 }
 
+/// Answers a request, and counts it.
 async fn answer(
+    gateway: &Arc<Gateway>,
+    peer: &Arc<Peer>,
+    request: Request<Incoming>,
+    upgrade: &Mutex<Option<OnUpgrade>>,
+) -> Response<Full<Bytes>> {
+    let started = Instant::now();
+    let noted = Arc::new(Noted::default());
+    let call = Call {
+        actor: "unknown".to_owned(),
+        tracking_id: gateway.service.tracking_id(),
+        protocol: "https",
+    };
+    let span = crate::log::call(&call);
+    let answering = answered(gateway, peer, request, upgrade, &call, &noted);
+    let response = answering.instrument(span.clone()).await;
+    let (outcome, took) = (Outcome::of(response.status().as_u16()), started.elapsed());
+    gateway.metrics.request(noted.operation(), Protocol::Https, outcome, took);
+    span.in_scope(|| {
+        tracing::debug!(http.status = response.status().as_u16(), ?took, "answered");
+    });
+    response
+}
+
+async fn answered(
     gateway: &Arc<Gateway>,
     peer: &Arc<Peer>,
     mut request: Request<Incoming>,
     upgrade: &Mutex<Option<OnUpgrade>>,
+    call: &Call,
+    noted: &Arc<Noted>,
 ) -> Response<Full<Bytes>> {
     if asks_for_websocket(request.headers()) {
+        noted.note(Operation::WebSocket);
         return match Handshake::of(&request) {
             Ok(handshake) => {
                 let pending = hyper::upgrade::on(&mut request);
@@ -199,13 +237,8 @@ async fn answer(
             Err(refusal) => refusal.response(),
         };
     }
-    let call = Call {
-        actor: "unknown".to_owned(),
-        tracking_id: gateway.service.tracking_id(),
-        protocol: "https",
-    };
-    let reply = respond(gateway, peer, request, &call).await;
-    response(reply.unwrap_or_else(|error| refused(gateway, &call, &error)), &call)
+    let reply = respond(gateway, peer, request, call, noted).await;
+    response(reply.unwrap_or_else(|error| refused(gateway, call, &error)), call)
 }
 
 async fn respond(
@@ -213,6 +246,7 @@ async fn respond(
     peer: &Arc<Peer>,
     request: Request<Incoming>,
     call: &Call,
+    noted: &Arc<Noted>,
 ) -> Result<Reply, WireError> {
     let host = host_of(&request).ok_or_else(no_host)?;
     let endpoint = endpoint(gateway, peer, &host)?;
@@ -231,6 +265,7 @@ async fn respond(
         host,
         peer: Arc::clone(peer),
         call: call.clone(),
+        noted: Arc::clone(noted),
     };
     match endpoint {
         Endpoint::Dps(name) if operator::is_service_path(&asked.path) => {

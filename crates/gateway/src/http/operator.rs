@@ -15,7 +15,8 @@ use provisioning::instance::{Right, grants};
 use service::{ApiError, Call};
 
 use super::{Asked, Reply, bulk};
-use crate::{Gateway, faults};
+use crate::metrics::Operation;
+use crate::{Gateway, faults, log};
 
 /// Whether a path is the service API's, and not a device's.
 pub(super) fn is_service_path(path: &str) -> bool {
@@ -45,6 +46,25 @@ const fn needs(route: &Route) -> Right {
     }
 }
 
+const fn operation(route: &Route) -> Operation {
+    match route {
+        Route::GetIndividual(_)
+        | Route::PutIndividual(_)
+        | Route::DeleteIndividual(_)
+        | Route::QueryIndividuals
+        | Route::IndividualMechanism(_) => Operation::Enrollments,
+        Route::GetGroup(_)
+        | Route::PutGroup(_)
+        | Route::DeleteGroup(_)
+        | Route::QueryGroups
+        | Route::GroupMechanism(_) => Operation::EnrollmentGroups,
+        Route::GetRegistration(_) | Route::DeleteRegistration(_) | Route::QueryRegistrations(_) => {
+            Operation::Registrations
+        }
+        Route::BulkIndividuals | Route::BulkGroups => Operation::Bulk,
+    }
+}
+
 /// Answers an operator.
 pub(super) async fn answer(
     gateway: &Arc<Gateway>,
@@ -53,6 +73,8 @@ pub(super) async fn answer(
 ) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::dps(&fault);
     let route = route(&asked.method, &asked.path).map_err(fault)?;
+    asked.note(operation(&route));
+    log::provisioning_service(dps);
     let call = authorize(gateway, dps, &asked, needs(&route))?;
     let version = asked.api_version().map_err(fault)?;
     media_type(asked.header("content-type"), &asked.body).map_err(fault)?;

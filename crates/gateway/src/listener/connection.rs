@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 
 use super::Handler;
 use super::capacity::Places;
@@ -71,7 +72,8 @@ impl Connection {
         drop(handshake_place);
         let _panic_note = PanicNote { counters: &self.counters, address };
         let accepted = Accepted { stream, peer, shutdown: self.shutdown.clone() };
-        let serving = (self.handler)(accepted);
+        let span = tracing::info_span!("connection", peer.address = %address);
+        let serving = (self.handler)(accepted).instrument(span);
         tokio::select! {
             () = serving => {}
             () = self.abort.cancelled() => {}

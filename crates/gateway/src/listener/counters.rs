@@ -64,7 +64,7 @@ impl Counters {
     }
 
     /// Counts a listener as accepting until the answer is dropped.
-    pub(super) fn listen(&self) -> Listening<'_> {
+    pub(crate) fn listen(&self) -> Listening<'_> {
         add_one(&self.listening);
         Listening(&self.listening)
     }
@@ -100,7 +100,7 @@ impl Counters {
 }
 
 /// A listener that accepts.
-pub(super) struct Listening<'a>(&'a AtomicU64);
+pub(crate) struct Listening<'a>(&'a AtomicU64);
 
 impl Drop for Listening<'_> {
     fn drop(&mut self) {

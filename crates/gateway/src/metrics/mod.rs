@@ -6,6 +6,8 @@
 mod exposition;
 pub mod names;
 mod operation;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

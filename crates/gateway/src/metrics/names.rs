@@ -322,9 +322,21 @@ impl From<Option<&HostName>> for Value {
     }
 }
 
+/// An enum whose words are all known, for the test of the surface.
+#[cfg(test)]
+pub(super) trait Words: Sized + 'static {
+    /// All of them.
+    const ALL: &[Self];
+}
+
 /// The words of a closed enum.
 macro_rules! words {
     ($name:ty { $($variant:ident => $word:literal),+ $(,)? }) => {
+        #[cfg(test)]
+        impl Words for $name {
+            const ALL: &[Self] = &[$(<$name>::$variant),+];
+        }
+
         impl From<$name> for Value {
             fn from(word: $name) -> Self {
                 match word {

@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use dialect::rest::error::WireError;
 use hyper::StatusCode;
 
 /// The class of a call: a REST route's, or an MQTT operation.
@@ -70,6 +71,11 @@ impl Outcome {
             Ok(status) if status.is_client_error() => Self::Refused,
             Ok(_) | Err(_) => Self::Answered,
         }
+    }
+
+    /// The class of an answer.
+    pub(crate) fn of_answer<T>(answer: &Result<T, WireError>) -> Self {
+        answer.as_ref().map_or_else(|error| Self::of(error.status), |_| Self::Answered)
     }
 }
 

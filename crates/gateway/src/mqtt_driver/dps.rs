@@ -10,11 +10,13 @@ use model::{ServiceName, limits};
 use mqtt::{Connection, Guarantee, Qos, ReceivedPublish, RequestedFilter, SubackCode};
 use provisioning::view::{Evidence, RegistrationRequest};
 use service::{Call, Polled};
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::Transport;
 use super::sign_in::Shown;
-use crate::Gateway;
-use crate::faults;
+use crate::metrics::{self, Outcome};
+use crate::{Gateway, faults, log};
 
 /// How long answers to Java are held back: it loses one that comes before it waits (D-21).
 const JAVA_DELAY: Duration = Duration::from_millis(75);
@@ -82,22 +84,43 @@ impl Device {
             tracking_id: gateway.service.tracking_id(),
             protocol: self.transport.protocol(),
         };
-        let answer = match &operation {
-            Operation::Register { .. } => self.register(gateway, &call, &message.payload).await,
-            Operation::Poll { operation_id, .. } => self.poll(gateway, operation_id).await,
-        };
-        let rid = operation.rid();
-        let response = match answer {
-            Ok(answer) => dps::response(rid, answer),
-            Err(error) => {
-                crate::log_refusal(&call, &error);
-                dps::refusal(rid, &error, &call.tracking_id, gateway.service.now())
-            }
-        };
+        let answering = self.answer(gateway, &call, &operation, &message.payload);
+        let response = answering.instrument(log::call(&call)).await;
         if self.claim.is_java() {
             tokio::time::sleep(JAVA_DELAY).await;
         }
         self.respond(connection, &response)
+    }
+
+    /// Asks the service, counts the call, and writes the answer.
+    async fn answer(
+        &self,
+        gateway: &Gateway,
+        call: &Call,
+        operation: &Operation,
+        payload: &[u8],
+    ) -> Message {
+        let started = Instant::now();
+        log::registration(&self.service, &self.claim.registration_id);
+        let (class, answer) = match operation {
+            Operation::Register { .. } => {
+                (metrics::Operation::Register, self.register(gateway, call, payload).await)
+            }
+            Operation::Poll { operation_id, .. } => {
+                (metrics::Operation::Poll, self.poll(gateway, operation_id).await)
+            }
+        };
+        let outcome = Outcome::of_answer(&answer);
+        let protocol = self.transport.counted();
+        gateway.metrics.request(class, protocol, outcome, started.elapsed());
+        let rid = operation.rid();
+        match answer {
+            Ok(answer) => dps::response(rid, answer),
+            Err(error) => {
+                crate::log_refusal(call, &error);
+                dps::refusal(rid, &error, &call.tracking_id, gateway.service.now())
+            }
+        }
     }
 
     fn respond(&self, connection: &mut Connection, response: &Message) -> After {

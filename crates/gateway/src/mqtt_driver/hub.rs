@@ -17,9 +17,11 @@ use service::access::sessions::Session;
 use service::{Call, ConnectError, Connecting, TelemetryError};
 use tokio::time::Instant;
 
+use super::Transport;
 use super::dps::granted;
 use super::sign_in::Shown;
-use crate::{Gateway, faults};
+use crate::metrics::{Operation as Counted, Outcome};
+use crate::{Gateway, faults, log};
 
 pub(super) use super::dps::After;
 
@@ -34,6 +36,7 @@ pub(super) struct Device {
     expires: Instant,
     appends: FuturesUnordered<Append>,
     twin_responses: Option<Guarantee>,
+    transport: Transport,
 }
 
 /// What a device's connection wakes up for.
@@ -51,6 +54,7 @@ impl Device {
         host: HostName,
         claim: Claim,
         shown: Shown,
+        transport: Transport,
     ) -> Result<Self, Refusal> {
         let evidence = match shown {
             Shown::Nothing | Shown::Unreadable => Evidence::None,
@@ -75,10 +79,14 @@ impl Device {
                 expires: expiry(&permit, gateway.service.now()),
                 appends: FuturesUnordered::new(),
                 twin_responses: None,
+                transport,
             }),
             Err(error) => {
-                let call = call(gateway, &claim);
-                crate::log_refusal(&call, &faults::connect(&error));
+                let call = call(gateway, &claim, transport);
+                log::call(&call).in_scope(|| {
+                    log::device(&claim.host, &claim.device_id);
+                    crate::log_refusal(&call, &faults::connect(&error));
+                });
                 Err(match error {
                     ConnectError::Fault(_) => Refusal::Unavailable,
                     ConnectError::UnknownHub
@@ -99,8 +107,11 @@ impl Device {
             Some(kept) = self.appends.next() => match kept {
                 Ok(packet_id) => Woken::Kept(packet_id),
                 Err(error) => {
-                    let call = call(&self.gateway, &self.claim);
-                    crate::log_refusal(&call, &faults::telemetry(&error));
+                    let call = call(&self.gateway, &self.claim, self.transport);
+                    log::call(&call).in_scope(|| {
+                        log::device(&self.claim.host, &self.claim.device_id);
+                        crate::log_refusal(&call, &faults::telemetry(&error));
+                    });
                     Woken::MustEnd
                 }
             },
@@ -128,6 +139,7 @@ impl Device {
         connection: &mut Connection,
         message: ReceivedPublish,
     ) -> After {
+        let started = Instant::now();
         match hub::operation(&message.topic, &self.claim) {
             Operation::Telemetry(properties)
                 if counted_bytes(&message.payload, &properties)
@@ -142,21 +154,27 @@ impl Device {
             Operation::TwinGet { rid } => {
                 acknowledge(connection, &message);
                 let told = twin(gateway, Arc::clone(&self.session)).await;
+                self.count(Counted::TwinGet, Outcome::of_answer(&told), started);
                 let told = told.map(|twin| hub::twin(&rid, &twin));
                 self.respond(gateway, connection, &rid, told)
             }
             Operation::TwinReport { rid } => {
                 let told = report(gateway, Arc::clone(&self.session), &message.payload).await;
                 acknowledge(connection, &message);
+                self.count(Counted::TwinReport, Outcome::of_answer(&told), started);
                 let told = told.map(|version| hub::report_taken(&rid, version));
                 self.respond(gateway, connection, &rid, told)
             }
             // Methods are not invoked yet, so that no response is waited for.
             Operation::MethodResponse { .. } => {
                 acknowledge(connection, &message);
+                self.count(Counted::MethodResponse, Outcome::Answered, started);
                 After::GoOn
             }
-            Operation::Unknown => After::Close,
+            Operation::Unknown => {
+                self.count(Counted::Unknown, Outcome::Refused, started);
+                After::Close
+            }
         }
     }
 
@@ -172,13 +190,22 @@ impl Device {
             body: message.payload,
         };
         let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
+        let (protocol, started) = (self.transport.counted(), Instant::now());
         self.appends.push(Box::pin(async move {
             // Without a permit there is no acknowledgement: the closing signal ends the rest.
             let Some((_operation, permit)) = session.begin().await else {
                 return std::future::pending().await;
             };
-            gateway.service.telemetry(&session, &permit, kept).await.map(|()| packet_id)
+            let kept = gateway.service.telemetry(&session, &permit, kept).await;
+            let outcome = if kept.is_ok() { Outcome::Answered } else { Outcome::Error };
+            gateway.metrics.request(Counted::Telemetry, protocol, outcome, started.elapsed());
+            kept.map(|()| packet_id)
         }));
+    }
+
+    fn count(&self, operation: Counted, outcome: Outcome, started: Instant) {
+        let (protocol, took) = (self.transport.counted(), started.elapsed());
+        self.gateway.metrics.request(operation, protocol, outcome, took);
     }
 
     fn respond(
@@ -190,8 +217,11 @@ impl Device {
     ) -> After {
         let Some(guarantee) = self.twin_responses else { return After::GoOn };
         let response = told.unwrap_or_else(|error| {
-            let call = call(gateway, &self.claim);
-            crate::log_refusal(&call, &error);
+            let call = call(gateway, &self.claim, self.transport);
+            log::call(&call).in_scope(|| {
+                log::device(&self.claim.host, &self.claim.device_id);
+                crate::log_refusal(&call, &error);
+            });
             hub::twin_refusal(rid, &error, &call.tracking_id, gateway.service.now())
         });
         match connection.publish(&response.topic, &response.payload, guarantee) {
@@ -244,11 +274,11 @@ fn acknowledge(connection: &mut Connection, message: &ReceivedPublish) {
     }
 }
 
-fn call(gateway: &Gateway, claim: &Claim) -> Call {
+fn call(gateway: &Gateway, claim: &Claim, transport: Transport) -> Call {
     Call {
         actor: format!("device {}", claim.device_id),
         tracking_id: gateway.service.tracking_id(),
-        protocol: "mqtt",
+        protocol: transport.protocol(),
     }
 }
 

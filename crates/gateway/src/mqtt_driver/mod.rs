@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use model::limits;
 use mqtt::{CloseReason, Connection, ConnectionLimits, Event, Limits};
+use service::observe::Protocol;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -31,6 +32,14 @@ pub enum Transport {
 }
 
 impl Transport {
+    /// The word that is counted.
+    pub(crate) const fn counted(self) -> Protocol {
+        match self {
+            Self::Tls => Protocol::Mqtt,
+            Self::WebSocket => Protocol::MqttWebSocket,
+        }
+    }
+
     /// The name in explanations.
     pub(crate) const fn protocol(self) -> &'static str {
         match self {

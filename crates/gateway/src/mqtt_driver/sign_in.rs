@@ -6,8 +6,10 @@ use dialect::mqtt::{Addressee, Credential, Refusal, SignIn, addressee};
 use model::{HostName, IdScope};
 use mqtt::{ConnectRefusal, ConnectRequest, SessionPresent};
 use service::Endpoint;
+use tokio::time::Instant;
 
 use super::{Client, Driver, dps, hub};
+use crate::metrics::{Operation, Outcome};
 
 /// What a client shows: a token before a certificate, as it is the more deliberate.
 pub(super) enum Shown {
@@ -58,7 +60,12 @@ impl Shown {
 impl Driver {
     /// Decides about a CONNECT and answers it.
     pub(super) async fn sign_in(&mut self, request: ConnectRequest) {
-        let answered = match self.client_of(&request).await {
+        let started = Instant::now();
+        let client = self.client_of(&request).await;
+        let outcome = if client.is_ok() { Outcome::Answered } else { Outcome::Refused };
+        let (protocol, took) = (self.transport.counted(), started.elapsed());
+        self.gateway.metrics.request(Operation::SignIn, protocol, outcome, took);
+        let answered = match client {
             Ok(client) => {
                 self.client = client;
                 let now = self.epoch.elapsed();
@@ -92,7 +99,9 @@ impl Driver {
             Addressee::Hub { host } => {
                 let claim = dialect::mqtt::hub::claim(sign_in)?;
                 let host = self.hub_of(&host)?;
-                hub::Device::connect(&self.gateway, host, claim, shown).await.map(Client::Hub)
+                let device =
+                    hub::Device::connect(&self.gateway, host, claim, shown, self.transport);
+                device.await.map(Client::Hub)
             }
         }
     }

@@ -1,0 +1,76 @@
+//! What is written to the log of a call, and under which names.
+//!
+//! Every call has a span with the same fields; those that it gets to know later are recorded into
+//! it. No key, token, payload or twin is logged: what a message quotes of a body is left out.
+
+use dialect::rest::error::WireError;
+use model::{DeviceId, HostName, RegistrationId, ServiceName};
+use service::Call;
+use tracing::{Span, field};
+
+/// The span of a call; `tracking.id` is the one in the answer.
+pub(crate) fn call(call: &Call) -> Span {
+    tracing::info_span!(
+        "call",
+        tracking.id = call.tracking_id,
+        protocol = call.protocol,
+        dps.name = field::Empty,
+        registration.id = field::Empty,
+        hub.name = field::Empty,
+        device.id = field::Empty,
+    )
+}
+
+/// The present call is at a provisioning service.
+pub(crate) fn provisioning_service(dps: &ServiceName) {
+    Span::current().record("dps.name", field::display(dps));
+}
+
+/// The present call is about a registration.
+pub(crate) fn registration(dps: &ServiceName, id: &RegistrationId) {
+    provisioning_service(dps);
+    Span::current().record("registration.id", field::display(id));
+}
+
+/// The present call is at a hub.
+pub(crate) fn hub(host: &HostName) {
+    Span::current().record("hub.name", field::display(host));
+}
+
+/// The present call is about a device on a hub.
+pub(crate) fn device(host: &HostName, id: &DeviceId) {
+    hub(host);
+    Span::current().record("device.id", field::display(id));
+}
+
+/// Logs a refusal once, with the id that the caller is told.
+pub(crate) fn refusal(call: &Call, error: &WireError) {
+    let message = unquoted(&error.message);
+    tracing::info!(
+        tracking.id = call.tracking_id,
+        error.code = error.code,
+        actor = call.actor,
+        protocol = call.protocol,
+        "refused {}: {message}",
+        call.tracking_id,
+    );
+}
+
+/// The message without what it quotes.
+///
+/// A word that a rule did not expect is quoted, and it may be a key in the wrong place. The caller
+/// is told it, the log is not.
+fn unquoted(message: &str) -> String {
+    let quotes = ['"', '`', '\''];
+    match (message.find(quotes), message.rfind(quotes)) {
+        (Some(first), Some(last)) if first < last => {
+            let (before, after) = (message.get(..=first), message.get(last..));
+            format!("{}…{}", before.unwrap_or_default(), after.unwrap_or_default())
+        }
+        (Some(first), _) => format!("{}…", message.get(..first).unwrap_or_default()),
+        (None, _) => message.to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,110 @@
+use std::io;
+use std::sync::{Arc, Mutex};
+
+use tracing_subscriber::fmt::MakeWriter;
+
+use super::*;
+use crate::tests::{KEY, World};
+
+#[test]
+fn what_a_message_quotes_is_not_logged() {
+    let told = "invalid type: string \"c2Vj\\\"cmV0\", expected struct at line 1 column 9";
+    assert_eq!(unquoted(told), "invalid type: string \"…\", expected struct at line 1 column 9");
+    assert_eq!(unquoted("unknown field `c2VjcmV0`, expected `a` or `b`"), "unknown field `…`");
+    assert_eq!(unquoted("cut short at \"c2Vjcm"), "cut short at …");
+    assert_eq!(unquoted("Unauthorized."), "Unauthorized.");
+}
+
+/// Log lines in memory.
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl io::Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Lines {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
+}
+
+impl Lines {
+    /// Logs this thread's events, of every level, as the server does in JSON.
+    fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(lines.clone())
+            .json()
+            .flatten_event(true)
+            .finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_one_json_object_with_the_ids_of_the_answer() {
+    let world = World::new().await;
+    world.enroll("sensor-7").await;
+    let (lines, _guard) = Lines::start();
+    let refused = world.register("sensor-7", "b3RoZXIta2V5LW9mLWEtdGVzdC0wMTIzNDU2Nzg5MDE=").await;
+    let body: serde_json::Value =
+        serde_json::from_str(refused.split_once("\r\n\r\n").unwrap().1).unwrap();
+    let text = lines.text();
+    let objects: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let refusal = objects
+        .iter()
+        .find(|line| line["message"].as_str().unwrap_or_default().starts_with("refused "))
+        .unwrap();
+    assert_eq!(refusal["tracking.id"], body["trackingId"], "{text}\n{body}");
+    assert!(refusal["tracking.id"].is_string());
+    assert_eq!(refusal["span"]["tracking.id"], body["trackingId"]);
+    assert_eq!(refusal["span"]["registration.id"], "sensor-7");
+    assert_eq!(refusal["span"]["dps.name"], "dps");
+}
+
+#[tokio::test]
+async fn neither_tokens_nor_keys_nor_payloads_are_logged_at_any_level() {
+    let world = World::new().await;
+    let (lines, _guard) = Lines::start();
+    world.enroll("sensor-7").await;
+    world.register("sensor-7", KEY).await;
+    let other = "b3RoZXIta2V5LW9mLWEtdGVzdC0wMTIzNDU2Nzg5MDE=";
+    world.register("sensor-7", other).await;
+    // Bodies of the wrong shape, with a key where none belongs.
+    let bodies = [
+        format!(r#"{{"registrationId":["{KEY}"]}}"#),
+        format!(r#""{KEY}""#),
+        format!(r#"{{"registrationId":"{KEY}"}}"#),
+        format!(r#"{{"registrationId":"sensor-7","payload":"{KEY}", "#),
+    ];
+    let path = "/registrations/sensor-7/register?api-version=2021-06-01";
+    let scope = world.scope();
+    for body in &bodies {
+        let answer = world.call("PUT", &format!("/{scope}{path}"), None, body).await;
+        assert!(answer.starts_with("HTTP/1.1 4"), "{answer}");
+    }
+    // A word that is not known is quoted to the caller.
+    let path = format!("/{scope}/registrations/sensor-7/register?api-version={KEY}");
+    let answer = world.call("PUT", &path, None, "{}").await;
+    assert!(answer.contains(&KEY[..16]), "{answer}");
+    let text = lines.text();
+    assert!(text.matches("refused ").count() > bodies.len(), "{text}");
+    for secret in [&KEY[..16], other, "sig=", "SharedAccessSignature "] {
+        assert!(!text.contains(secret), "{secret} in\n{text}");
+    }
+}

@@ -1,0 +1,191 @@
+//! A gateway over the model store, and calls to it.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use attestation::SymmetricKey;
+use attestation::sas;
+use hub::telemetry::{Event, Position};
+use model::{HostName, IfMatch, RegistrationId, ServiceName, Timestamp};
+use service::{
+    Call, Clock, DpsRequest, Entropy, HubRequest, LinkRequest, Service, TelemetryError,
+    TelemetryLog,
+};
+use store::Store;
+use store::memory::Memory;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio_util::sync::CancellationToken;
+
+use crate::Gateway;
+use crate::listener::Counters;
+use crate::metrics::{Metrics, Readings};
+use crate::monitoring::Monitoring;
+use crate::peer::{Peer, TlsVersion};
+
+mod broken;
+
+pub(crate) use broken::Broken;
+
+/// A key of the test's enrollments.
+pub(crate) const KEY: &str = "c2VjcmV0LWtleS1vZi1hLXRlc3QtMDEyMzQ1Njc4OQ==";
+
+struct TestClock(AtomicU64);
+
+impl Clock for TestClock {
+    fn now(&self) -> Timestamp {
+        let ticks = self.0.fetch_add(10, Ordering::SeqCst);
+        Timestamp::from_unix_ticks(i64::try_from(ticks).unwrap())
+    }
+}
+
+struct TestEntropy(AtomicU64);
+
+impl Entropy for TestEntropy {
+    fn fill(&self, bytes: &mut [u8]) {
+        for byte in bytes {
+            let next = self.0.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
+            *byte = next.to_be_bytes()[0];
+        }
+    }
+}
+
+#[derive(Default)]
+struct TestLog(Mutex<Vec<Event>>);
+
+#[async_trait]
+impl TelemetryLog for TestLog {
+    async fn append(&self, _hub: &HostName, event: Event) -> Result<Position, TelemetryError> {
+        self.0.lock().unwrap().push(event);
+        Ok(Position { partition: 0, sequence: 0 })
+    }
+
+    async fn read(
+        &self,
+        _hub: &HostName,
+        _partition: u32,
+        _from: u64,
+        _limit: usize,
+    ) -> Result<Vec<(Position, Event)>, TelemetryError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A service with what counts it.
+pub(crate) async fn service(store: Arc<dyn Store>) -> (Service, Arc<Metrics>) {
+    let clock = Arc::new(TestClock(AtomicU64::new(17_900_000_000_000_000)));
+    let entropy = Arc::new(TestEntropy(AtomicU64::new(7)));
+    let log = Arc::new(TestLog::default());
+    let service = Service::open(store, log, clock, entropy).await.unwrap();
+    let metrics = Arc::new(Metrics::default());
+    (service.with_observer(metrics.clone()), metrics)
+}
+
+/// A store that can be broken.
+pub(crate) fn breakable() -> (Arc<Broken>, Arc<AtomicBool>) {
+    let broken = Arc::new(AtomicBool::new(false));
+    (Arc::new(Broken(Arc::clone(&broken))), broken)
+}
+
+pub(crate) struct World {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) counters: Arc<Counters>,
+    scope: String,
+}
+
+impl World {
+    pub(crate) async fn new() -> Self {
+        let (service, metrics) = service(Arc::new(Memory::default())).await;
+        let dps = ServiceName::parse("dps").unwrap();
+        let made = service.put_dps(&call(), &dps, DpsRequest::default()).await.unwrap();
+        let hub = ServiceName::parse("hub1").unwrap();
+        let hub = service.put_hub(&call(), &hub, HubRequest::default()).await.unwrap();
+        let link = LinkRequest { allocation_weight: 1, apply_allocation_policy: true };
+        service.put_link(&call(), &dps, &hub.host, &link).await.unwrap();
+        let gateway = Gateway { service: Arc::new(service), admin_policies: Vec::new(), metrics };
+        Self {
+            gateway: Arc::new(gateway),
+            counters: Arc::default(),
+            scope: made.id_scope.to_string(),
+        }
+    }
+
+    pub(crate) fn scope(&self) -> &str {
+        &self.scope
+    }
+
+    pub(crate) async fn enroll(&self, id: &str) {
+        let body = format!(
+            r#"{{"registrationId":"{id}","attestation":{{"type":"symmetricKey","symmetricKey":
+               {{"primaryKey":"{KEY}","secondaryKey":"{KEY}"}}}}}}"#
+        );
+        let version = dialect::api_version::ApiVersion::parse("2021-10-01").unwrap();
+        let id = RegistrationId::parse(id).unwrap();
+        let draft =
+            dialect::rest::service::enrollment::draft(&id, body.as_bytes(), &version).unwrap();
+        let dps = ServiceName::parse("dps").unwrap();
+        let own = &self.gateway.service;
+        own.put_individual(&call(), &dps, &draft, &IfMatch::Absent).await.unwrap();
+    }
+
+    /// Registers over HTTPS; gives the whole response.
+    pub(crate) async fn register(&self, id: &str, key: &str) -> String {
+        let key = SymmetricKey::from_base64(key).unwrap();
+        let resource = format!("{}/registrations/{id}", self.scope);
+        let expires = self.gateway.service.now().unix_seconds() + 3600;
+        let expires = Timestamp::from_unix_seconds(expires);
+        let token = sas::create(&resource, &key, expires, Some("registration"));
+        let path = format!("/{resource}/register?api-version=2021-06-01");
+        let body = format!(r#"{{"registrationId":"{id}"}}"#);
+        self.call("PUT", &path, Some(&token), &body).await
+    }
+
+    /// One request to the provisioning service's host, over a connection of its own.
+    pub(crate) async fn call(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: &str,
+    ) -> String {
+        let (mut client, server) = tokio::io::duplex(64 * 1024);
+        let peer = Peer {
+            address: "127.0.0.1:4".parse().unwrap(),
+            server_name: Some("dps.localhost".to_owned()),
+            chain: Vec::new(),
+            tls_version: TlsVersion::V1_3,
+        };
+        let gateway = Arc::clone(&self.gateway);
+        let shutdown = CancellationToken::new();
+        let serving = crate::http::serve(gateway, server, Arc::new(peer), shutdown);
+        let authorization =
+            token.map(|token| format!("Authorization: {token}\r\n")).unwrap_or_default();
+        let request = format!(
+            "{method} {path} HTTP/1.1\r\nHost: dps.localhost\r\nConnection: close\r\n\
+             Content-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
+            body.len()
+        );
+        let asking = async {
+            client.write_all(request.as_bytes()).await.unwrap();
+            let mut response = String::new();
+            client.read_to_string(&mut response).await.unwrap();
+            response
+        };
+        tokio::join!(serving, asking).1
+    }
+
+    pub(crate) fn monitoring(&self, listeners: u64) -> Monitoring {
+        let service = Arc::clone(&self.gateway.service);
+        let readings = Readings { service, listeners: Arc::clone(&self.counters) };
+        Monitoring::new(&self.gateway.metrics, readings, listeners)
+    }
+
+    /// The metrics as a monitoring system reads them.
+    pub(crate) async fn metrics(&self) -> String {
+        self.monitoring(0).answer("GET", "/metrics").await.body
+    }
+}
+
+pub(crate) fn call() -> Call {
+    Call { actor: "test".to_owned(), tracking_id: "t".to_owned(), protocol: "test" }
+}
