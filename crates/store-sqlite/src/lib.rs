@@ -2,8 +2,8 @@
 //!
 //! What it is: [`Sqlite`], an implementation of [`store::Store`] over one database file. A thread
 //! owns the one connection that writes: it takes every commit that waits, at most 512, applies
-//! each in its own savepoint, commits once and then answers. A few read-only connections serve
-//! views, each of one read transaction, on blocking threads. Another thread carries pages from
+//! each in its own savepoint, commits once and then answers. A few threads with
+//! read-only connections serve views, each of one read transaction. Another thread carries pages from
 //! the log to the database, so that no commit waits for it.
 //!
 //! What it is not: rules, or telemetry, which has files of its own.
@@ -32,7 +32,6 @@ mod sql;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use store::{Change, Commit, CommitError, Committed, Store, StoreError, StoreWork};
@@ -53,7 +52,7 @@ use writer::Writer;
 #[derive(Debug)]
 pub struct Sqlite {
     // Readers first, so that the writer is the last to close and leaves no log behind.
-    readers: OpenReaders,
+    readers: Readers,
     writer: Writer,
     // Last: nobody else may open the store before all is closed.
     _lock: Lock,
@@ -72,7 +71,7 @@ impl Sqlite {
         connection::create(path)?;
         let mut connection = connection::writer(path, &options)?;
         migrate::migrate(&mut connection)?;
-        let readers = OpenReaders(Readers::open(path, &options)?);
+        let readers = Readers::start(path, &options)?;
         let writer = Writer::start(connection, path, &options)?;
         Ok(Self { readers, writer, _lock: lock })
     }
@@ -82,7 +81,7 @@ impl Sqlite {
         during: &'static str,
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.readers.0.read(during, work).await
+        self.readers.read(during, work).await
     }
 }
 
@@ -108,15 +107,5 @@ impl Store for Sqlite {
 
     fn work(&self) -> Option<StoreWork> {
         Some(self.writer.work())
-    }
-}
-
-/// Readers that close when the store is dropped, though a read may still be under way.
-#[derive(Debug)]
-struct OpenReaders(Arc<Readers>);
-
-impl Drop for OpenReaders {
-    fn drop(&mut self) {
-        self.0.close();
     }
 }

@@ -1,11 +1,14 @@
-//! Connections that read, each used by one blocking thread at a time.
+//! The threads that read, each with a connection of its own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 use store::StoreError;
-use tokio::sync::Semaphore;
+use tokio::sync::oneshot;
 
 use crate::connection;
 use crate::error::{Fault, OpenError};
@@ -19,86 +22,97 @@ pub(crate) struct Snapshot<'c> {
     pub(crate) instances: &'c InstanceCache,
 }
 
-/// The connections that read.
-#[derive(Debug)]
-pub(crate) struct Readers {
-    permits: Arc<Semaphore>,
-    idle: Mutex<Vec<Connection>>,
-    instances: InstanceCache,
+/// What one thread reads with.
+struct Reader {
+    connection: Connection,
+    instances: Arc<InstanceCache>,
 }
 
-impl Readers {
-    pub(crate) fn open(database: &Path, options: &Options) -> Result<Arc<Self>, OpenError> {
-        let idle: Vec<Connection> = (0..options.readers.get())
-            .map(|_| connection::reader(database))
-            .collect::<Result<_, _>>()?;
-        Ok(Arc::new(Self {
-            permits: Arc::new(Semaphore::new(idle.len())),
-            idle: Mutex::new(idle),
-            instances: InstanceCache::default(),
-        }))
-    }
-
-    /// Runs `work` on a snapshot, away from the threads that serve connections.
-    ///
-    /// When the caller goes away, the work still ends and gives its connection back.
-    pub(crate) async fn read<T: Send + 'static>(
-        self: &Arc<Self>,
-        during: &'static str,
-        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let stopped = |_| Fault::Stopped("the pool of readers").during(during);
-        let permit = Arc::clone(&self.permits).acquire_owned().await.map_err(stopped)?;
-        let readers = Arc::clone(self);
-        let task = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            readers.snapshot(work)
-        });
-        match task.await {
-            Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
-            Err(source) => Err(StoreError { during, source: Box::new(source) }),
-        }
-    }
-
+impl Reader {
     fn snapshot<T>(
         &self,
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let Some(connection) = self.idle().pop() else {
-            return Err(Fault::Stopped("the pool of readers"));
-        };
-        let lent = Lent { readers: self, connection: Some(connection) };
-        let Some(connection) = &lent.connection else {
-            return Err(Fault::Stopped("the pool of readers"));
-        };
-        let transaction = connection.unchecked_transaction()?;
+        let transaction = self.connection.unchecked_transaction()?;
         let outcome = work(&Snapshot { connection: &transaction, instances: &self.instances });
         transaction.finish()?;
         outcome
     }
+}
 
-    /// Closes what is idle, and what is lent when it comes back.
-    pub(crate) fn close(&self) {
-        self.permits.close();
-        self.idle().clear();
+type Job = Box<dyn FnOnce(&Reader) + Send>;
+
+/// The handle of the reading threads; dropping it ends them, what they have begun first.
+#[derive(Debug)]
+pub(crate) struct Readers {
+    // As many wait here as there are callers: each waits for its own answer.
+    jobs: Option<Sender<Job>>,
+    threads: Vec<JoinHandle<()>>,
+}
+
+impl Readers {
+    /// Opens the connections and starts a thread for each.
+    pub(crate) fn start(database: &Path, options: &Options) -> Result<Self, OpenError> {
+        let (jobs, queue) = mpsc::channel();
+        let queue = Arc::new(Mutex::new(queue));
+        let instances = Arc::new(InstanceCache::default());
+        let mut readers = Self { jobs: Some(jobs), threads: Vec::new() };
+        for _ in 0..options.readers.get() {
+            let connection = connection::reader(database)?;
+            let reader = Reader { connection, instances: Arc::clone(&instances) };
+            let queue = Arc::clone(&queue);
+            let thread = std::thread::Builder::new().name("store-reader".to_owned());
+            let thread = thread.spawn(move || run(&reader, &queue)).map_err(OpenError::Thread)?;
+            readers.threads.push(thread);
+        }
+        Ok(readers)
     }
 
-    fn idle(&self) -> MutexGuard<'_, Vec<Connection>> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Runs `work` on a snapshot, away from the threads that serve connections.
+    pub(crate) async fn read<T: Send + 'static>(
+        &self,
+        during: &'static str,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let stopped = || Fault::Stopped("a reader").during(during);
+        let (answer, answered) = oneshot::channel();
+        let job: Job = Box::new(move |reader| {
+            // Whoever has gone away needs no answer.
+            if !answer.is_closed() {
+                let _ = answer.send(reader.snapshot(work));
+            }
+        });
+        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
+        if !sent {
+            return Err(stopped());
+        }
+        match answered.await {
+            Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
+            Err(_) => Err(stopped()),
+        }
     }
 }
 
-/// A connection that comes back however its use ends.
-struct Lent<'r> {
-    readers: &'r Readers,
-    connection: Option<Connection>,
-}
-
-impl Drop for Lent<'_> {
+impl Drop for Readers {
     fn drop(&mut self) {
-        let mut idle = self.readers.idle();
-        if !self.readers.permits.is_closed() {
-            idle.extend(self.connection.take());
+        self.jobs = None;
+        for thread in self.threads.drain(..) {
+            if thread.join().is_err() {
+                tracing::error!("a reading thread of the store panicked");
+            }
+        }
+    }
+}
+
+fn run(reader: &Reader, queue: &Mutex<Receiver<Job>>) {
+    loop {
+        // One idle thread waits for a job, the others for their turn to wait.
+        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        let Ok(job) = next else { return };
+        // A bug in one read must not take the thread from all others: its transaction is rolled
+        // back as the panic passes, and its caller hears that the reader has stopped.
+        if catch_unwind(AssertUnwindSafe(|| job(reader))).is_err() {
+            tracing::error!("a read of the store panicked");
         }
     }
 }

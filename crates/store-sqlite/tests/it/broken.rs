@@ -13,7 +13,6 @@ use crate::work::{begin, provision, whole_ids};
 
 /// A process that may not write past a few megabytes: its disk answers `EFBIG` from there on.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "run by its parent, which limits it"]
 async fn child_commits_until_its_disk_fails() {
     let Some((database, _)) = child::told() else { return };
     let store = Arc::new(Sqlite::open(&database, Options::default()).unwrap());

@@ -20,7 +20,7 @@ pub(crate) fn command(test: &str, database: &Path, round: &str, before: &str) ->
     command
         .args(["-c", &format!("{before} exec \"$@\""), "sh"])
         .arg(std::env::current_exe().unwrap())
-        .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
+        .args(["--exact", test, "--nocapture", "--test-threads=1"])
         .env(DATABASE, database)
         .env(ROUND, round)
         .stdin(Stdio::null())

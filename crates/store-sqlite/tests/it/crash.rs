@@ -12,7 +12,6 @@ use crate::scratch::Scratch;
 use crate::work::{begin, provision, whole_ids};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "run by its parent, which kills it"]
 async fn child_commits_until_it_is_killed() {
     let Some((database, round)) = child::told() else { return };
     let store = Arc::new(Sqlite::open(&database, Options::default()).unwrap());

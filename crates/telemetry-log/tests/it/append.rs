@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use hub::telemetry::{AuthType, Position};
 use model::{HostName, Timestamp};
-use store::telemetry::{TelemetryError, TelemetryLog};
+use store::telemetry::TelemetryLog;
 use telemetry_log::{Counters, Log, Options};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
@@ -278,36 +278,5 @@ fn options_out_of_range_are_refused() {
     ] {
         let error = Log::open(directory.path(), options).err().unwrap();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
-    }
-}
-
-/// Not a bound, a number to look at: `cargo test --release -- --ignored --nocapture rate`.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-#[ignore = "a measurement"]
-async fn rate_of_durable_events() {
-    for writers in [1, 16, 256, 1024] {
-        let directory = TempDir::new_in(".").unwrap();
-        let log = Arc::new(open(directory.path(), Options::default()));
-        let each = 60_000 / writers;
-        let mut devices = JoinSet::new();
-        #[expect(clippy::disallowed_methods, reason = "a measurement needs a clock")]
-        let begun = std::time::Instant::now();
-        for device in 0..writers {
-            let log = Arc::clone(&log);
-            devices.spawn(async move {
-                for _ in 0..each {
-                    match log.append(&hub(), event(&format!("d{device}"), &[7; 200])).await {
-                        Ok(_) => {}
-                        Err(TelemetryError::Busy) => tokio::task::yield_now().await,
-                        Err(error) => panic!("{error:?}"),
-                    }
-                }
-            });
-        }
-        devices.join_all().await;
-        let took = begun.elapsed();
-        let counters = log.counters(&hub()).unwrap();
-        let rate = f64::from(writers * each) / took.as_secs_f64();
-        println!("{writers} writers: {rate:.0} events/s, {counters:?}");
     }
 }

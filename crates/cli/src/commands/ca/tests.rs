@@ -29,8 +29,11 @@ fn make(dir: &Path, words: &[&str]) -> Result<Value> {
     let ca = <Standalone as clap::Parser>::try_parse_from(words).unwrap().ca;
     let kept = Kept::default();
     let output = crate::output::Output::new(crate::Format::Json, Box::new(kept.clone()));
-    let global =
-        crate::GlobalArgs { output: crate::Format::Json, data_dir: Some(dir.into()), ca_file: None };
+    let global = crate::GlobalArgs {
+        output: crate::Format::Json,
+        data_dir: Some(dir.into()),
+        ca_file: None,
+    };
     let transport = std::sync::Arc::new(crate::https::Https { system_bundle: None });
     ca.run(&mut Session { global, transport, clock: now, output })?;
     Ok(serde_json::from_str(&kept.text()).unwrap())
