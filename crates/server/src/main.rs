@@ -10,6 +10,7 @@ mod files;
 mod fixture;
 mod home;
 mod listen;
+mod open_files;
 mod monitor;
 mod pki;
 mod serve;

@@ -23,7 +23,7 @@ use crate::environment::{SystemClock, SystemEntropy};
 use crate::fixture::{self, Fixture};
 use crate::home::{self, Home, Lifetime};
 use crate::pki::DevelopmentCa;
-use crate::{admin, banner, bootstrap, files, listen, monitor};
+use crate::{admin, banner, bootstrap, files, listen, monitor, open_files};
 
 /// The host of the administration, where browsers are not asked for certificates.
 const ADMIN_HOST: &str = "muster.localhost";
@@ -199,7 +199,7 @@ fn listeners(
     let admin_host = HostName::parse(ADMIN_HOST).context("the administration's host is a name")?;
     let https = TlsPort::https(Arc::clone(&certificates), vec![admin_host])?;
     let mqtt = TlsPort::mqtt(certificates)?;
-    let capacity = Capacity::new(limits::CONNECTIONS_MAX, limits::HANDSHAKES_MAX);
+    let capacity = Capacity::new(open_files::connections_max(), limits::HANDSHAKES_MAX);
     let mut tasks = Vec::new();
     let sockets = bound
         .https

@@ -141,14 +141,27 @@ pub(crate) enum Checkpoint {
     Truncate,
 }
 
+/// What came of a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Checkpointed {
+    /// As much as was asked for.
+    Done,
+    /// Less, since a reader or another checkpoint stood in the way.
+    Hindered,
+}
+
 /// Carries pages from the log to the database.
-pub(crate) fn checkpoint(connection: &Connection, how: Checkpoint) -> rusqlite::Result<()> {
+pub(crate) fn checkpoint(
+    connection: &Connection,
+    how: Checkpoint,
+) -> rusqlite::Result<Checkpointed> {
     let sql = match how {
         Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
         Checkpoint::Restart => "PRAGMA wal_checkpoint(RESTART)",
         Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     };
-    connection.prepare_cached(sql)?.query_row([], |_| Ok(()))
+    let hindered: bool = connection.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+    Ok(if hindered { Checkpointed::Hindered } else { Checkpointed::Done })
 }
 
 #[cfg(test)]

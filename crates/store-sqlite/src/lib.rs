@@ -2,9 +2,9 @@
 //!
 //! What it is: [`Sqlite`], an implementation of [`store::Store`] over one database file. A thread
 //! owns the one connection that writes: it takes every commit that waits, at most 512, applies
-//! each in its own savepoint, commits once and then answers. A few threads with
-//! read-only connections serve views, each of one read transaction. Another thread carries pages from
-//! the log to the database, so that no commit waits for it.
+//! each in its own savepoint, commits once and then answers. A few threads with read-only
+//! connections serve views, each of one read transaction. Another thread carries pages from the
+//! log to the database, so that no commit waits for it.
 //!
 //! What it is not: rules, or telemetry, which has files of its own.
 //!

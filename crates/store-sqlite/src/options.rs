@@ -14,6 +14,8 @@ pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Source: measured; a checkpoint inside the commit costs tens of milliseconds at the 99th
 /// percentile.
 pub(crate) const CHECKPOINT_INTERVAL: Duration = Duration::from_millis(50);
+/// How long the writer waits for readers when it empties the log; a backup may read for minutes.
+pub(crate) const LOG_WAIT: Duration = Duration::from_millis(250);
 /// How long the writer must be without work before it starts the log afresh.
 pub(crate) const IDLE_AFTER: Duration = Duration::from_millis(250);
 /// Bytes of a database page.
@@ -35,7 +37,8 @@ pub struct Options {
     /// Bytes of log past which the writer stops to empty it.
     ///
     /// A writer that is never idle keeps the log from wrapping by itself: 1.1 GB after ten
-    /// seconds of saturation, without this bound.
+    /// seconds of saturation, without this bound. While another process reads at length, such as
+    /// a backup, the log grows past it all the same.
     pub log_bytes_max: u64,
     /// Pages of 4,096 bytes that the database may have; as many as the disk takes where there is
     /// none. Past it commits answer `Full`.

@@ -13,9 +13,11 @@ use tokio::sync::oneshot;
 
 use crate::apply::{Applying, Counters, Refusal};
 use crate::checkpointer::{self, Broken};
-use crate::connection::{self, Checkpoint, checkpoint};
+use crate::connection::{self, Checkpoint, Checkpointed, checkpoint};
 use crate::error::{Fault, Kind, OpenError};
-use crate::options::{GROUP_COMMITS_MAX, IDLE_AFTER, Options, QUEUE_COMMITS_MAX};
+use crate::options::{
+    BUSY_TIMEOUT, GROUP_COMMITS_MAX, IDLE_AFTER, LOG_WAIT, Options, QUEUE_COMMITS_MAX,
+};
 use crate::sql;
 
 #[derive(Debug, Default)]
@@ -53,6 +55,7 @@ impl Writer {
             connection,
             log: connection::beside(database, "-wal"),
             log_bytes_max: options.log_bytes_max,
+            log_bound: options.log_bytes_max,
             log_used: true,
             full: false,
             broken: Arc::clone(&broken),
@@ -123,6 +126,8 @@ struct Writing {
     connection: Connection,
     log: PathBuf,
     log_bytes_max: u64,
+    /// The length of the log at which it is emptied next.
+    log_bound: u64,
     /// Whether anything was written since the log began anew.
     log_used: bool,
     /// Whether the latest write found no room.
@@ -284,18 +289,29 @@ impl Writing {
     }
 
     /// Empties a log that has grown past its bound, for which it must stop a moment.
-    fn bound_log(&self) {
+    fn bound_log(&mut self) {
         let bytes = std::fs::metadata(&self.log).map_or(0, |file| file.len());
-        if bytes > self.log_bytes_max {
-            // A log that begins anew keeps its length: truncated, its length says what is in it.
-            self.checkpoint(Checkpoint::Truncate);
+        if bytes <= self.log_bound {
+            return;
         }
+        // A log that begins anew keeps its length: truncated, its length says what is in it.
+        self.log_bound = match self.checkpoint(Checkpoint::Truncate) {
+            Checkpointed::Done => self.log_bytes_max,
+            // Not with every commit: each would wait for the same reader.
+            Checkpointed::Hindered => bytes.saturating_add(self.log_bytes_max / 4),
+        };
     }
 
-    fn checkpoint(&self, how: Checkpoint) {
-        if let Err(error) = checkpoint(&self.connection, how) {
+    fn checkpoint(&self, how: Checkpoint) -> Checkpointed {
+        let outcome = self
+            .connection
+            .busy_timeout(LOG_WAIT)
+            .and_then(|()| checkpoint(&self.connection, how))
+            .and_then(|outcome| self.connection.busy_timeout(BUSY_TIMEOUT).map(|()| outcome));
+        outcome.unwrap_or_else(|error| {
             checkpointer::failed(error.into(), &self.broken);
-        }
+            Checkpointed::Hindered
+        })
     }
 }
 

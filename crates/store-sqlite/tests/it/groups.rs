@@ -126,3 +126,23 @@ async fn the_log_stays_bounded_under_a_writer_that_is_never_idle() {
     assert!(longest < CAP * 2, "the log grew to {longest} bytes");
     assert_eq!(whole_ids(&store).await.len(), 64 * 150);
 }
+
+#[tokio::test]
+async fn somebody_who_reads_at_length_holds_up_no_commit() {
+    let scratch = Scratch::new();
+    let store = scratch.open(Options { log_bytes_max: 2 * 1024 * 1024, ..Options::default() });
+    begin(&store).await;
+    // As a backup does, from another process.
+    let other = scratch.connection();
+    other.execute_batch("BEGIN; SELECT count(*) FROM individual").unwrap();
+    let commits = async {
+        for number in 0..100 {
+            store.commit(provision(&format!("d-{number}"))).await.unwrap();
+        }
+    };
+    // A wait at each would take minutes.
+    tokio::time::timeout(std::time::Duration::from_secs(60), commits).await.unwrap();
+    other.execute_batch("ROLLBACK").unwrap();
+    store.commit(provision("after")).await.unwrap();
+    assert_eq!(whole_ids(&store).await.len(), 101);
+}
