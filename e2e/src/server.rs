@@ -28,6 +28,7 @@ pub struct Server {
     process: Option<Child>,
     data: PathBuf,
     log: PathBuf,
+    config: Option<PathBuf>,
 }
 
 impl Server {
@@ -39,7 +40,17 @@ impl Server {
     pub fn start(world: &World) -> Self {
         let data = world.dir().join("data");
         let log = world.dir().join("server.log");
-        let mut server = Self { process: None, data, log };
+        let mut server = Self { process: None, data, log, config: None };
+        server.start_again();
+        server
+    }
+
+    /// Starts a new server with a configuration file of this text.
+    pub fn start_with(world: &World, config: &str) -> Self {
+        let file = world.dir().join("muster.toml");
+        fs::write(&file, config).unwrap();
+        let (data, log) = (world.dir().join("data"), world.dir().join("server.log"));
+        let mut server = Self { process: None, data, log, config: Some(file) };
         server.start_again();
         server
     }
@@ -51,6 +62,9 @@ impl Server {
         let mut command = Command::new(env::var_os(BINARY).unwrap());
         command.arg("serve").arg("--data-dir").arg(&self.data).stdin(Stdio::null());
         command.stdout(log.try_clone().unwrap()).stderr(log);
+        if let Some(config) = &self.config {
+            command.arg("--config").arg(config);
+        }
         self.process = Some(command.spawn().unwrap());
         let answers = || PORTS.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok());
         let started = Instant::now();

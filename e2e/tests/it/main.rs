@@ -24,6 +24,7 @@ mod hostile_mqtt;
 mod hostile_names;
 mod hostile_pki;
 mod hostile_tokens;
+mod laptop;
 mod operator;
 mod s_c1;
 mod s_c2;

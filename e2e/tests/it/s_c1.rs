@@ -117,6 +117,29 @@ pub(crate) fn exercise<'w, O: Operator>(
 }
 
 #[test]
+fn disabled_entry_blocks_beside_an_enabled_one_named_after_the_certificate() {
+    world(|world| {
+        let scene = Scene::new(world);
+        let intermediate = scene.root.intermediate("sensors-ca");
+        let device = intermediate.device("sensor-thl-002");
+        let register = |sdk| scene.register(sdk, "sensor-thl-002", &device);
+        scene.put_group("sensors", &signed_by(&intermediate), "enabled");
+        register(Sdk::PythonMqtt).assert_assigned(HUB1, "sensor-thl-002");
+
+        scene.put_individual("sensor-thl-002", &generated_keys(), "enabled");
+        scene.put_individual("disallow-002", &is(&device), "disabled");
+        register(Sdk::PythonMqtt).assert_disabled();
+        register(Sdk::NodeHttp).assert_disabled();
+
+        // Without the block the entry named after the certificate decides alone, and wants a key.
+        scene.delete("/enrollments/disallow-002");
+        register(Sdk::PythonMqtt).assert_unauthorized();
+        scene.delete("/enrollments/sensor-thl-002");
+        register(Sdk::PythonMqtt).assert_assigned(HUB1, "sensor-thl-002");
+    });
+}
+
+#[test]
 fn deleting_the_identity_ends_the_live_python_session() {
     world(|world| deleting_the_identity_ends_the_live_session(world, Sdk::PythonMqtt));
 }
