@@ -1,7 +1,7 @@
 //! The thread that carries pages from the log to the database while the writer goes on.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use rusqlite::Connection;
 
@@ -12,22 +12,32 @@ use crate::options::CHECKPOINT_INTERVAL;
 /// Why the store takes no more writes; empty while it does.
 pub(crate) type Broken = Arc<OnceLock<Arc<Fault>>>;
 
-/// Checkpoints a while after each commit, until either channel is closed.
-///
-/// `committed` holds at most one message, however many commits there were; nothing ever comes
-/// through `stop`.
-pub(crate) fn run(
-    connection: &Connection,
-    committed: &Receiver<()>,
-    stop: &Receiver<()>,
-    broken: &Broken,
-) {
-    while committed.recv().is_ok() {
-        if stop.recv_timeout(CHECKPOINT_INTERVAL) != Err(RecvTimeoutError::Timeout) {
-            return;
-        }
-        if let Err(error) = checkpoint(connection, Checkpoint::Passive) {
-            failed(error.into(), broken);
+/// Held by whoever checkpoints: SQLite lets only one at a time, and has the other wait in steps.
+pub(crate) type Turn = Arc<Mutex<()>>;
+
+/// The thread's own: a connection, what wakes it, and what it shares with the writer.
+#[derive(Debug)]
+pub(crate) struct Checkpointer {
+    pub(crate) connection: Connection,
+    /// Holds at most one message, however many commits there were.
+    pub(crate) committed: Receiver<()>,
+    /// Nothing ever comes through; it closes when the writer ends.
+    pub(crate) stop: Receiver<()>,
+    pub(crate) turn: Turn,
+    pub(crate) broken: Broken,
+}
+
+impl Checkpointer {
+    /// Checkpoints a while after each commit, until the writer ends.
+    pub(crate) fn run(self) {
+        while self.committed.recv().is_ok() {
+            if self.stop.recv_timeout(CHECKPOINT_INTERVAL) != Err(RecvTimeoutError::Timeout) {
+                return;
+            }
+            let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Err(error) = checkpoint(&self.connection, Checkpoint::Passive) {
+                failed(error.into(), &self.broken);
+            }
         }
     }
 }

@@ -17,9 +17,7 @@ use crate::options::{
 /// Sessions are closed by the process that made a change: with two on one file, a device that one
 /// disabled would go on talking to the other.
 #[derive(Debug)]
-pub(crate) struct Lock {
-    _file: File,
-}
+pub(crate) struct Lock(File);
 
 impl Lock {
     pub(crate) fn take(database: &Path) -> Result<Self, OpenError> {
@@ -27,9 +25,19 @@ impl Lock {
         let fault = |source| OpenError::File { path: path.clone(), source };
         let file = private().create(true).truncate(false).open(&path).map_err(fault)?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self(file)),
             Err(TryLockError::WouldBlock) => Err(OpenError::InUse { path: database.to_path_buf() }),
             Err(TryLockError::Error(source)) => Err(fault(source)),
+        }
+    }
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        // Closing is not enough: a process that this one is about to start holds the file as well
+        // until it becomes another program.
+        if let Err(error) = self.0.unlock() {
+            tracing::warn!(error = &error as &dyn std::error::Error, "the store stays locked");
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, TrySendError};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, PoisonError, mpsc};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -12,7 +12,7 @@ use store::{Commit, CommitError, Committed, StoreError, StoreWork};
 use tokio::sync::oneshot;
 
 use crate::apply::{Applying, Counters, Refusal};
-use crate::checkpointer::{self, Broken};
+use crate::checkpointer::{self, Broken, Checkpointer, Turn};
 use crate::connection::{self, Checkpoint, Checkpointed, checkpoint};
 use crate::error::{Fault, Kind, OpenError};
 use crate::options::{
@@ -50,7 +50,13 @@ impl Writer {
         let (committed, commits) = mpsc::sync_channel(1);
         let (running, stop) = mpsc::channel();
         let counts = Arc::new(Counts::default());
-        let broken = Broken::default();
+        let checkpointer = Checkpointer {
+            connection: connection::checkpointer(database)?,
+            committed: commits,
+            stop,
+            turn: Turn::default(),
+            broken: Broken::default(),
+        };
         let writing = Writing {
             connection,
             log: connection::beside(database, "-wal"),
@@ -58,17 +64,15 @@ impl Writer {
             log_bound: options.log_bytes_max,
             log_used: true,
             full: false,
-            broken: Arc::clone(&broken),
+            turn: Arc::clone(&checkpointer.turn),
+            broken: Arc::clone(&checkpointer.broken),
             counts: Arc::clone(&counts),
             committed,
             _running: running,
         };
-        let checkpoints = connection::checkpointer(database)?;
         let threads = vec![
             spawn("store-writer", move || writing.run(&queue))?,
-            spawn("store-checkpoint", move || {
-                checkpointer::run(&checkpoints, &commits, &stop, &broken);
-            })?,
+            spawn("store-checkpoint", move || checkpointer.run())?,
         ];
         Ok(Self { jobs: Some(jobs), threads, counts })
     }
@@ -132,6 +136,7 @@ struct Writing {
     log_used: bool,
     /// Whether the latest write found no room.
     full: bool,
+    turn: Turn,
     broken: Broken,
     counts: Arc<Counts>,
     committed: SyncSender<()>,
@@ -303,6 +308,7 @@ impl Writing {
     }
 
     fn checkpoint(&self, how: Checkpoint) -> Checkpointed {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self
             .connection
             .busy_timeout(LOG_WAIT)

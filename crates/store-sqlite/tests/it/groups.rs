@@ -93,7 +93,7 @@ async fn more_commits_than_the_queue_holds_are_told_to_come_later() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_log_stays_bounded_under_a_writer_that_is_never_idle() {
-    const CAP: u64 = 4 * 1024 * 1024;
+    const CAP: u64 = 16 * 1024 * 1024;
     let scratch = Scratch::new();
     let options = Options { log_bytes_max: CAP, ..Options::default() };
     let store = Arc::new(scratch.open(options));
