@@ -125,9 +125,6 @@ impl HubLog {
 
     /// Puts an event in the writer's queue.
     pub(crate) fn submit(&self, event: &Event) -> Result<Waiting, TelemetryError> {
-        if let Some(error) = self.shared.broken() {
-            return Err(TelemetryError::Unavailable(error));
-        }
         let draft = Draft::new(event).map_err(|error| {
             TelemetryError::Unavailable(io::Error::new(io::ErrorKind::InvalidInput, error))
         })?;

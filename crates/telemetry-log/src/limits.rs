@@ -25,8 +25,6 @@ pub const READ_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const READS_MAX: usize = 32;
 /// Bytes between two marks in a segment's index, at the least. Source: ours.
 pub(crate) const MARK_STRIDE_BYTES: u64 = 64 * 1024;
-/// How often a read starts again because retention took the file away. Source: ours.
-pub(crate) const READ_RETRIES_MAX: usize = 8;
 /// Bytes of a manifest. Source: ours; two short lines.
 pub(crate) const MANIFEST_BYTES_MAX: u64 = 1024;
 /// Groups that must all find room before a full disk counts as over, in the log. Source: ours.

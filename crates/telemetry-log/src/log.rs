@@ -262,6 +262,11 @@ impl Drop for Log {
 }
 
 impl Inner {
+    #[cfg(test)]
+    pub(crate) const fn lock_file(&self) -> &File {
+        &self.lock
+    }
+
     pub(crate) fn find(&self, hub: &HostName) -> Result<Option<Arc<HubLog>>, TelemetryError> {
         let hubs = self.hubs.read().unwrap_or_else(PoisonError::into_inner);
         hubs.get(hub).map(Slot::usable).transpose()

@@ -16,7 +16,7 @@ use tokio::sync::oneshot;
 use crate::error::{again, at, is_full};
 use crate::files::{Disk, create_directory, sync_directory, writable};
 use crate::record::Draft;
-use crate::segment::{self, Cut, Kept, Mark, Segment};
+use crate::segment::{self, Cut, Kept, Mark, Segment, Walk};
 
 /// What the writer tells whoever appended.
 pub(crate) type Answer = oneshot::Sender<Result<Position, TelemetryError>>;
@@ -39,12 +39,17 @@ impl Partition {
         segments.first().map_or(0, |segment| segment.first)..next
     }
 
-    /// The segment that holds a sequence, or the oldest when it is gone; and the one after.
-    pub(crate) fn segment_of(&self, sequence: u64) -> Option<(Arc<Segment>, Option<Arc<Segment>>)> {
+    /// Opens the segment that holds a sequence, or the oldest when it is gone.
+    pub(crate) fn reach(&self, sequence: u64) -> io::Result<Option<Reached>> {
+        // The file is opened under the lock, so that retention does not take it in between.
         let segments = self.segments.read().unwrap_or_else(PoisonError::into_inner);
         let after = segments.partition_point(|segment| segment.first <= sequence).max(1);
-        let found = segments.get(after - 1)?;
-        Some((Arc::clone(found), segments.get(after).map(Arc::clone)))
+        let Some(segment) = segments.get(after - 1) else {
+            return Ok(None);
+        };
+        let walk = segment.walk(sequence.max(segment.first))?;
+        let after = segments.get(after).map(|after| after.first);
+        Ok(Some(Reached { segment: Arc::clone(segment), walk, after }))
     }
 
     /// All segments, oldest first.
@@ -60,7 +65,7 @@ impl Partition {
         {
             return Ok(false);
         }
-        // Under the lock, so that whoever misses the file finds the list without it.
+        // Under the lock: what the list names can be opened.
         match fs::remove_file(&segment.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 return Err(at(&segment.path)(error));
@@ -74,6 +79,14 @@ impl Partition {
     pub(crate) fn sync_directory(&self) -> io::Result<()> {
         sync_directory(&self.directory)
     }
+}
+
+/// A place to read from.
+pub(crate) struct Reached {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) walk: Walk,
+    /// Where the next segment begins; none when this one is the active one.
+    pub(crate) after: Option<u64>,
 }
 
 /// How an appender rolls its segments.

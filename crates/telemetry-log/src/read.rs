@@ -5,10 +5,10 @@ use std::io;
 use hub::telemetry::{Event, Position};
 
 use crate::error::{Fault, at};
-use crate::limits::{READ_BYTES_MAX, READ_RETRIES_MAX};
-use crate::partition::Partition;
+use crate::limits::READ_BYTES_MAX;
+use crate::partition::{Partition, Reached};
 use crate::record;
-use crate::segment::{Mark, Segment, WalkError};
+use crate::segment::{Mark, Segment, Walk, WalkError};
 
 /// Events from a sequence on, at most `limit` and about [`READ_BYTES_MAX`].
 ///
@@ -23,34 +23,29 @@ pub(crate) fn read(
     }
     let mut batch = Batch { partition: partition.number, limit, bytes: 0, events: Vec::new() };
     let mut next = from;
-    let mut retries = 0;
-    while batch.has_room()
-        && let Some((segment, after)) = partition.segment_of(next)
-    {
+    while batch.has_room() {
+        let reached = match partition.reach(next) {
+            Ok(Some(reached)) => reached,
+            Ok(None) => break,
+            Err(_) if !batch.events.is_empty() => break,
+            Err(error) => return Err(error),
+        };
+        let Reached { segment, walk, after } = reached;
         if segment.first > next && !batch.events.is_empty() {
             // Retention is faster than this read: the gap is left for the next one to see.
             break;
         }
         next = next.max(segment.first);
-        let read = batch.read_segment(&segment, &mut next);
-        match read {
+        match batch.read_segment(&segment, walk, &mut next) {
             Ok(()) => {}
-            Err(error) if batch.events.is_empty() => {
-                // Retention may have taken the file since the list was read.
-                let gone = error.kind() == io::ErrorKind::NotFound;
-                if gone && retries < READ_RETRIES_MAX {
-                    retries += 1;
-                    continue;
-                }
-                return Err(error);
-            }
-            Err(_) => break,
+            Err(_) if !batch.events.is_empty() => break,
+            Err(error) => return Err(error),
         }
-        // The list was read before the segment's end, so a segment that has one after is complete.
+        // A segment that has one after it was complete before its end was looked up.
         let Some(after) = after.filter(|_| batch.has_room()) else {
             break;
         };
-        if after.first != next {
+        if after != next {
             if batch.events.is_empty() {
                 let mark = Mark { sequence: next, offset: segment.durable() };
                 return Err(segment.corrupt(mark, Fault::Missing).into());
@@ -74,8 +69,12 @@ impl Batch {
     }
 
     /// Reads on until the segment's durable end or until the batch is full.
-    fn read_segment(&mut self, segment: &Segment, next: &mut u64) -> io::Result<()> {
-        let mut walk = segment.walk(*next).map_err(at(&segment.path))?;
+    fn read_segment(
+        &mut self,
+        segment: &Segment,
+        mut walk: Walk,
+        next: &mut u64,
+    ) -> io::Result<()> {
         while self.has_room() {
             let mark = walk.next();
             let event = walk.header().and_then(|header| match header {

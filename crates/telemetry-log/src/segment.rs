@@ -97,7 +97,7 @@ impl Segment {
     /// Opens the file at or before a sequence, to be read up to the durable end.
     pub(crate) fn walk(&self, sequence: u64) -> io::Result<Walk> {
         let end = self.durable();
-        let mut file = File::open(&self.path)?;
+        let mut file = File::open(&self.path).map_err(at(&self.path))?;
         let mark = self.mark_before(sequence);
         file.seek(SeekFrom::Start(mark.offset)).map_err(at(&self.path))?;
         Ok(Walk::new(file, mark, end))

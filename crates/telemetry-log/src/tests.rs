@@ -27,6 +27,8 @@ enum Mood {
     Full,
     WriteFails,
     SyncFails,
+    /// One sync fails, and then all is well.
+    SyncFailsOnce,
     /// Says so only when it syncs, as disks with delayed allocation may.
     SyncFull,
 }
@@ -67,7 +69,9 @@ impl Disk for TestDisk {
                 Err(io::ErrorKind::StorageFull.into())
             }
             Mood::WriteFails => Err(io::Error::other("planted")),
-            Mood::Works | Mood::Waits | Mood::SyncFails | Mood::SyncFull => file.write_all(bytes),
+            Mood::Works | Mood::Waits | Mood::SyncFails | Mood::SyncFailsOnce | Mood::SyncFull => {
+                file.write_all(bytes)
+            }
         }
     }
 
@@ -75,9 +79,13 @@ impl Disk for TestDisk {
         *self.syncs.lock().unwrap() += 1;
         self.began.notify_all();
         let mood = self.mood.lock().unwrap();
-        let mood = self.changed.wait_while(mood, |mood| *mood == Mood::Waits).unwrap();
+        let mut mood = self.changed.wait_while(mood, |mood| *mood == Mood::Waits).unwrap();
         match *mood {
             Mood::SyncFails => Err(io::Error::other("planted")),
+            Mood::SyncFailsOnce => {
+                *mood = Mood::Works;
+                Err(io::Error::other("planted"))
+            }
             Mood::SyncFull => Err(io::ErrorKind::StorageFull.into()),
             Mood::Works | Mood::Waits | Mood::Full | Mood::WriteFails => file.sync_data(),
         }
@@ -349,13 +357,37 @@ fn a_failed_sync_tells_the_whole_queue() {
     let world = World::new(one_partition());
     let held = world.hold();
     let queued: Vec<_> = (0..5).map(|_| world.submit(&event("d", b"x")).unwrap()).collect();
-    world.disk.set(Mood::SyncFails);
+    world.disk.set(Mood::SyncFailsOnce);
     for answer in std::iter::once(held).chain(queued) {
         let told = answer.blocking_recv().unwrap();
         assert!(broken(&told), "{told:?}");
     }
     let elsewhere = HostName::parse("hub2.localhost").unwrap();
-    world.disk.set(Mood::Works);
     let other = world.runtime.block_on(world.log.append(&elsewhere, event("d", b"x")));
     assert!(other.is_ok(), "another hub goes on: {other:?}");
+}
+
+#[test]
+fn the_active_segment_can_not_be_dropped() {
+    let world = World::new(Options { segment_bytes: 1, ..one_partition() });
+    world.append(event("d", b"old")).unwrap();
+    world.append(event("d", b"active")).unwrap();
+    let log = world.log.inner().find(&hub()).unwrap().unwrap();
+    let partition = &log.partitions[0];
+    let segments = partition.segments();
+    assert!(!partition.drop_oldest(&segments[1]).unwrap(), "not the oldest");
+    assert!(partition.drop_oldest(&segments[0]).unwrap());
+    assert!(!partition.drop_oldest(&segments[1]).unwrap(), "the only one");
+    assert_eq!(world.bodies(0), [b"active"]);
+}
+
+#[test]
+fn closing_gives_up_the_lock_although_a_forked_process_still_holds_the_file() {
+    let directory = TempDir::new().unwrap();
+    let disk = TestDisk::new();
+    let log = open(directory.path(), one_partition(), &disk);
+    let forked = log.inner().lock_file().try_clone().unwrap();
+    drop(log);
+    drop(open(directory.path(), one_partition(), &disk));
+    drop(forked);
 }

@@ -1,13 +1,12 @@
 //! The one thread that appends to a hub's files.
 
 use std::io;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::Receiver;
-use std::sync::{Arc, OnceLock};
 
 use model::HostName;
 
-use crate::error::again;
 use crate::files::Disk;
 use crate::limits::{FULL_OVER_GROUPS, GROUP_BYTES_MAX, GROUP_EVENTS_MAX};
 use crate::partition::{Appender, Entry, Tally, Work, unavailable};
@@ -30,8 +29,6 @@ pub struct Counters {
 /// What the writer shares with those who append.
 #[derive(Default)]
 pub(crate) struct Shared {
-    /// Why nothing is accepted any more.
-    broken: OnceLock<io::Error>,
     /// Bytes that wait in the queue.
     pub(crate) queued_bytes: AtomicUsize,
     events: AtomicU64,
@@ -42,10 +39,6 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn broken(&self) -> Option<io::Error> {
-        self.broken.get().map(again)
-    }
-
     pub(crate) fn counters(&self) -> Counters {
         Counters {
             events: self.events.load(Ordering::Relaxed),
@@ -79,8 +72,10 @@ impl Writer {
     pub(crate) fn run(mut self) {
         // Groups since the disk was last full; none while it never was, or that is long ago.
         let mut since_full = None;
+        // Why nothing is accepted any more.
+        let mut broken = None;
         while let Some(group) = self.take_group() {
-            if let Some(error) = self.shared.broken.get() {
+            if let Some(error) = &broken {
                 for entry in group {
                     let _ = entry.answer.send(Err(unavailable(error)));
                 }
@@ -92,7 +87,8 @@ impl Writer {
             self.shared.count(work.tally);
             since_full = self.log_room(since_full, work.tally.full > 0);
             if let Err(error) = kept {
-                self.break_down(error);
+                self.break_down(&error);
+                broken = Some(error);
             }
         }
     }
@@ -113,13 +109,12 @@ impl Writer {
         Some(group)
     }
 
-    fn break_down(&mut self, error: io::Error) {
+    fn break_down(&mut self, error: &io::Error) {
         let hub = &self.hub;
         tracing::error!(
-            hub.name = %hub, %error,
+            hub.name = %hub, error = %error,
             "the disk failed: telemetry of {hub} is refused until a restart"
         );
-        let error = self.shared.broken.get_or_init(|| error);
         for appender in &mut self.partitions {
             appender.abandon(error);
         }

@@ -272,7 +272,7 @@ impl Write for Lines {
     }
 }
 
-/// A log whose last record is torn: three events, and twenty bytes of a fourth.
+/// A log whose last record is torn: two events, and twenty bytes of a third.
 async fn torn() -> TempDir {
     let directory = TempDir::new().unwrap();
     let (_, whole) = three_events(directory.path()).await;
