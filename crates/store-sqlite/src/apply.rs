@@ -4,7 +4,7 @@ use model::Revision;
 use rusqlite::{Connection, ffi};
 use store::{Commit, Committed, Condition, Write};
 
-use crate::error::Fault;
+use crate::error::{Fault, Kind};
 use crate::{changes, devices, enrollments, hubs, instances, registrations, sql};
 
 /// Why a commit was not applied.
@@ -14,6 +14,13 @@ pub(crate) enum Refusal {
     Conflict(Box<Condition>),
     /// A statement failed.
     Fault(Fault),
+}
+
+impl Refusal {
+    /// Whether there was no room.
+    pub(crate) fn is_for_room(&self) -> bool {
+        matches!(self, Self::Fault(fault) if fault.kind() == Kind::Full)
+    }
 }
 
 impl<F: Into<Fault>> From<F> for Refusal {

@@ -269,8 +269,8 @@ impl Writing {
     /// Notes what a transaction did.
     fn wrote(&mut self, answers: &[Result<Committed, Refusal>]) {
         let applied = answers.iter().filter(|answer| answer.is_ok()).count();
-        let no_room = |answer: &Result<Committed, Refusal>| matches!(answer, Err(Refusal::Fault(fault)) if fault.kind() == Kind::Full);
-        if answers.iter().any(no_room) {
+        let mut refusals = answers.iter().filter_map(|answer| answer.as_ref().err());
+        if refusals.any(Refusal::is_for_room) {
             self.found_full();
         } else if applied > 0 && self.full {
             self.full = false;

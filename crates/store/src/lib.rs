@@ -2,7 +2,7 @@
 //!
 //! What it is: the port ([`Store`]) that every backend implements, the vocabulary of a change
 //! ([`Commit`]), the executable model ([`memory::Memory`]) and the suite that defines what a
-//! correct backend is ([`suite`]).
+//! correct backend is ([`mod@suite`]).
 //!
 //! What it is not: rules. A view is loaded, `provisioning` or `hub` decides, and the service says
 //! what to write and which rows that rests on.
