@@ -10,8 +10,8 @@ mod files;
 mod fixture;
 mod home;
 mod listen;
-mod open_files;
 mod monitor;
+mod open_files;
 mod pki;
 mod serve;
 
