@@ -42,6 +42,10 @@ pub use admin::AdminRight;
 const HEAD_TIMEOUT: Duration = limits::SIGN_IN_TIMEOUT;
 /// How long a client may take over its request body.
 const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// How much of a body that is too large is still read, for the client to see the answer.
+const DISCARD_BYTES_MAX: usize = 4 * limits::SERVICE_BODY_BYTES_MAX;
+/// How long a client may take over what is not wanted.
+const DISCARD_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Serves the requests of one connection, and the WebSocket that it may become, to its end.
 pub async fn serve<S>(
@@ -303,20 +307,32 @@ fn no_host() -> WireError {
     faults::dps(&ApiFault::Header { name: "Host" })
 }
 
-async fn read(body: Incoming, bytes_max: usize) -> Result<Bytes, ApiFault> {
+async fn read(mut body: Incoming, bytes_max: usize) -> Result<Bytes, ApiFault> {
     // What is announced as too large is not waited for.
     if usize::try_from(body.size_hint().lower()).is_ok_and(|announced| announced > bytes_max) {
+        discard(body);
         return Err(ApiFault::BodyTooLarge { bytes_max });
     }
-    let read = Limited::new(body, bytes_max).collect();
+    let read = Limited::new(&mut body, bytes_max).collect();
     match tokio::time::timeout(BODY_TIMEOUT, read).await {
         Ok(Ok(collected)) => Ok(collected.to_bytes()),
         Ok(Err(error)) if error.is::<http_body_util::LengthLimitError>() => {
+            discard(body);
             Err(ApiFault::BodyTooLarge { bytes_max })
         }
         Ok(Err(error)) => Err(ApiFault::Malformed { because: error.to_string() }),
         Err(_) => Err(ApiFault::Malformed { because: "it did not come in time".to_owned() }),
     }
+}
+
+/// Reads on what is refused already, beside the answer: to close on bytes that are unread would
+/// reset the connection, and the client might never see why (RFC 9112 section 9.6).
+fn discard(body: Incoming) {
+    let reading = async move {
+        let mut rest = Limited::new(body, DISCARD_BYTES_MAX);
+        while let Some(Ok(_)) = rest.frame().await {}
+    };
+    tokio::spawn(tokio::time::timeout(DISCARD_TIMEOUT, reading));
 }
 
 /// An error in the form of the provisioning service; hubs write their own.
