@@ -95,12 +95,18 @@ impl Credential<'_> {
 pub struct Provisioning<'a> {
     world: &'a World,
     ca: PathBuf,
+    host: &'a str,
     id_scope: String,
 }
 
 impl<'a> Provisioning<'a> {
     pub fn new(world: &'a World, server: &Server) -> Self {
-        Self { world, ca: server.ca(), id_scope: server.id_scope() }
+        Self { world, ca: server.ca(), host: DPS, id_scope: server.id_scope() }
+    }
+
+    /// The same, by another name of the service's host.
+    pub fn by(self, host: &'a str) -> Self {
+        Self { host, ..self }
     }
 
     /// Registers once, by the SDK's whole sequence of calls.
@@ -127,7 +133,7 @@ impl<'a> Provisioning<'a> {
         payload: Option<&Value>,
     ) -> Outcome {
         let mut command = sdk.program(self.world, &self.ca, "provision");
-        command.args(["--host", DPS, "--id-scope", &self.id_scope, "--registration-id", id]);
+        command.args(["--host", self.host, "--id-scope", &self.id_scope, "--registration-id", id]);
         if let Some(payload) = payload {
             command.arg("--payload").arg(payload.to_string());
         }

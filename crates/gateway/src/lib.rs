@@ -20,6 +20,7 @@ pub mod peer;
 #[cfg(test)]
 mod tests;
 pub mod tls;
+mod told;
 pub mod websocket;
 
 use std::sync::Arc;

@@ -69,6 +69,15 @@ impl Directory {
         self.hosts.get(host)
     }
 
+    /// The name by which a device that came by `came_by` reaches the hub: one that knows the
+    /// alias alone is told the alias, as it may be unable to look up another name.
+    pub fn reachable(&self, hub: HostName, came_by: Option<&HostName>) -> HostName {
+        match came_by.and_then(|host| Some((host, self.endpoint(host)?))) {
+            Some((alias, Endpoint::Alias(Some(only)))) if *only == hub => alias.clone(),
+            Some(_) | None => hub,
+        }
+    }
+
     /// The service of an id scope.
     pub fn by_scope(&self, scope: &IdScope) -> Option<&ServiceName> {
         self.scopes.get(scope.key())

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use attestation::x509::Certificate;
-use dialect::rest::device::{self, Address, Answer, Route, Shown};
+use dialect::rest::device::{self, Address, Answer, Route};
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use model::ServiceName;
 use provisioning::view::{Evidence, RegistrationRequest};
-use service::{Call, Polled};
+use service::{Call, PollError, Polled};
 
 use super::{Asked, Reply};
 use crate::metrics::Operation;
@@ -28,6 +28,10 @@ pub(super) async fn answer(
     let evidence = evidence(&asked);
     let id = &address.registration_id;
     log::registration(&dps, id);
+    let told = |polled: Result<Polled, PollError>| {
+        let polled = polled.map_err(|error| faults::poll(&error))?;
+        Ok::<_, WireError>(gateway.told(polled, Some(asked.host.as_str())))
+    };
     let answer = match &route {
         Route::Register(_) => {
             let body = device::register_body(id, asked.json_body().map_err(fault)?);
@@ -42,13 +46,13 @@ pub(super) async fn answer(
         }
         Route::Poll(_, operation) => {
             let polled = gateway.service.poll(&dps, id, operation, &evidence).await;
-            let (record, shown) = told(polled.map_err(|error| faults::poll(&error))?);
+            let (record, shown) = told(polled)?;
             device::polled(&record, operation, id, shown)
         }
         Route::Lookup(_) => {
             device::register_body(id, asked.json_body().map_err(fault)?).map_err(fault)?;
             let current = gateway.service.current(&dps, id, &evidence).await;
-            let (record, shown) = told(current.map_err(|error| faults::poll(&error))?);
+            let (record, shown) = told(current)?;
             device::looked_up(&record, id, shown)
         }
     };
@@ -63,13 +67,6 @@ const fn operation(route: &Route) -> Operation {
         Route::Register(_) => Operation::Register,
         Route::Poll(..) => Operation::Poll,
         Route::Lookup(_) => Operation::Lookup,
-    }
-}
-
-fn told(polled: Polled) -> (Box<provisioning::registration::Registration>, Shown) {
-    match polled {
-        Polled::Record(record) => (record, Shown::AsStored),
-        Polled::Disabled(record) => (record, Shown::AsDisabled),
     }
 }
 

@@ -1,21 +1,23 @@
 //! A device at a provisioning service: register, poll.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use dialect::mqtt::dps::{self, Claim, Operation};
 use dialect::mqtt::{Grant, Message};
-use dialect::rest::device::{self, Shown as ShownState};
+use dialect::rest::device;
 use dialect::rest::error::{ApiFault, WireError};
 use model::{ServiceName, limits};
 use mqtt::{Connection, Guarantee, Qos, ReceivedPublish, RequestedFilter, SubackCode};
 use provisioning::view::{Evidence, RegistrationRequest};
-use service::{Call, Polled};
+use service::Call;
 use tokio::time::Instant;
 use tracing::Instrument;
 
 use super::Transport;
 use super::sign_in::Shown;
 use crate::metrics::{self, Outcome};
+use crate::peer::Peer;
 use crate::{Gateway, faults, log};
 
 /// How long answers to Java are held back: it loses one that comes before it waits (D-21).
@@ -26,6 +28,7 @@ pub(super) struct Device {
     service: ServiceName,
     claim: Claim,
     evidence: Evidence,
+    peer: Arc<Peer>,
     transport: Transport,
     subscribed: Option<Guarantee>,
 }
@@ -44,6 +47,7 @@ impl Device {
         service: ServiceName,
         claim: Claim,
         shown: Shown,
+        peer: Arc<Peer>,
         transport: Transport,
     ) -> Self {
         let evidence = match shown {
@@ -51,7 +55,7 @@ impl Device {
             Shown::Token(token) => Evidence::Sas(token),
             Shown::Chain(chain) => Evidence::X509(chain),
         };
-        Self { service, claim, evidence, transport, subscribed: None }
+        Self { service, claim, evidence, peer, transport, subscribed: None }
     }
 
     pub(super) fn subscribe(&mut self, filter: &RequestedFilter) -> SubackCode {
@@ -167,15 +171,9 @@ impl Device {
     ) -> Result<device::Answer, WireError> {
         let id = &self.claim.registration_id;
         let polled = gateway.service.poll(&self.service, id, operation_id, &self.evidence).await;
-        match polled {
-            Ok(Polled::Record(record)) => {
-                Ok(device::polled(&record, operation_id, id, ShownState::AsStored))
-            }
-            Ok(Polled::Disabled(record)) => {
-                Ok(device::polled(&record, operation_id, id, ShownState::AsDisabled))
-            }
-            Err(error) => Err(faults::poll(&error)),
-        }
+        let polled = polled.map_err(|error| faults::poll(&error))?;
+        let (record, shown) = gateway.told(polled, self.peer.server_name.as_deref());
+        Ok(device::polled(&record, operation_id, id, shown))
     }
 }
 

@@ -1,5 +1,7 @@
 //! A CONNECT: whom the client speaks for, and whether its claim agrees with SNI (D-22).
 
+use std::sync::Arc;
+
 use attestation::sas::SasToken;
 use attestation::x509::Certificate;
 use dialect::mqtt::{Addressee, Credential, Refusal, SignIn, addressee};
@@ -94,7 +96,13 @@ impl Driver {
             Addressee::ProvisioningService { id_scope } => {
                 let claim = dialect::mqtt::dps::claim(sign_in)?;
                 let service = self.dps_of(&id_scope)?;
-                Ok(Client::Dps(dps::Device::new(service, claim, shown, self.transport)))
+                Ok(Client::Dps(dps::Device::new(
+                    service,
+                    claim,
+                    shown,
+                    Arc::clone(&self.peer),
+                    self.transport,
+                )))
             }
             Addressee::Hub { host } => {
                 let claim = dialect::mqtt::hub::claim(sign_in)?;
