@@ -109,6 +109,11 @@ impl<'a> Provisioning<'a> {
         Self { host, ..self }
     }
 
+    /// The same for devices that believe this CA alone.
+    pub fn believing(self, ca: &Path) -> Self {
+        Self { ca: ca.to_owned(), ..self }
+    }
+
     /// Registers once, by the SDK's whole sequence of calls.
     pub fn register(&self, sdk: Sdk, id: &str, credential: Credential<'_>) -> Outcome {
         self.run(sdk, id, credential, None)

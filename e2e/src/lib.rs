@@ -44,7 +44,7 @@ pub use az::Az;
 pub use device::{Credential, HubDevice, Outcome, Provisioning, Sdk};
 pub use matrix::compatibility;
 pub use node::NodeClient;
-pub use pki::{Authority, DeviceCertificate, Pki, derived_key};
+pub use pki::{Authority, DeviceCertificate, Pki, ServerCertificate, derived_key};
 pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;

@@ -5,7 +5,7 @@ use aws_lc_rs::hmac;
 use base64::{Engine, engine::general_purpose::STANDARD as BASE64};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, date_time_ymd,
+    Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,6 +28,15 @@ pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     /// What a device below sends after its own certificate: this and those above, not the root.
     sent: String,
+}
+
+/// A server's certificate with its key.
+#[derive(Debug)]
+pub struct ServerCertificate {
+    /// Leaf and intermediates, without the root.
+    pub chain: PathBuf,
+    /// The leaf's private key.
+    pub key: PathBuf,
 }
 
 /// A device's certificate with its key.
@@ -87,6 +96,21 @@ impl Authority {
         let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
         let sent = format!("{pem}{}", self.sent);
         Self::new(&self.dir, name, params, key, pem, sent)
+    }
+
+    /// A server below this authority, for these hosts; each call makes a new key.
+    pub fn server(&self, hosts: &[&str]) -> ServerCertificate {
+        let key = KeyPair::generate().unwrap();
+        let mut params = named(hosts[0]);
+        params.subject_alt_names =
+            hosts.iter().map(|host| SanType::DnsName((*host).try_into().unwrap())).collect();
+        params.use_authority_key_identifier_extension = true;
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        let stem = format!("{}-{}", self.name, hosts[0]);
+        let chain = write(&self.dir, &format!("{stem}-chain.pem"), &format!("{pem}{}", self.sent));
+        let key = write(&self.dir, &format!("{stem}-key.pem"), &key.serialize_pem());
+        ServerCertificate { chain, key }
     }
 
     /// A device below this authority; each call makes a new key and certificate.

@@ -22,6 +22,7 @@ use crate::listener::Counters;
 use crate::metrics::{Metrics, Readings};
 use crate::monitoring::Monitoring;
 use crate::peer::{Peer, TlsVersion};
+use crate::tls::CertificateStatus;
 
 mod broken;
 
@@ -90,6 +91,7 @@ pub(crate) fn breakable() -> (Arc<Broken>, Arc<AtomicBool>) {
 pub(crate) struct World {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) counters: Arc<Counters>,
+    pub(crate) certificates: Arc<CertificateStatus>,
     scope: String,
 }
 
@@ -106,6 +108,7 @@ impl World {
         Self {
             gateway: Arc::new(gateway),
             counters: Arc::default(),
+            certificates: Arc::default(),
             scope: made.id_scope.to_string(),
         }
     }
@@ -176,7 +179,11 @@ impl World {
 
     pub(crate) fn monitoring(&self, listeners: u64) -> Monitoring {
         let service = Arc::clone(&self.gateway.service);
-        let readings = Readings { service, listeners: Arc::clone(&self.counters) };
+        let readings = Readings {
+            service,
+            listeners: Arc::clone(&self.counters),
+            certificates: Arc::clone(&self.certificates),
+        };
         Monitoring::new(&self.gateway.metrics, readings, listeners)
     }
 

@@ -11,8 +11,10 @@
 
 mod certificates;
 mod possession;
+mod status;
 
 pub use certificates::{CertifiedPair, ServerCertificates};
+pub use status::{CertificateKind, CertificateStatus, KeyKind, Shown};
 
 use std::sync::Arc;
 

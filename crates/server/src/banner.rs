@@ -16,6 +16,7 @@ pub(crate) fn banner(
     directory: &Directory,
     data_dir: &Path,
     ca: &Path,
+    certificates: &[String],
     bound: &Bound,
 ) -> String {
     let mut text = String::new();
@@ -39,6 +40,9 @@ pub(crate) fn banner(
     line(format_args!(""));
     line(format_args!("  Data            {} ({made}{kept})", data_dir.display()));
     line(format_args!("  CA certificate  {}", ca.display()));
+    for own in certificates {
+        line(format_args!("  Certificate     {own}"));
+    }
     for dps in &directory.dps {
         line(format_args!("  DPS             {}  ID scope {}", dps.host, dps.id_scope));
         for policy in &dps.policies {

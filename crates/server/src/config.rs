@@ -4,6 +4,7 @@
 //! faults are told at once, and an unknown key is a fault.
 
 pub(crate) mod monitoring;
+pub(crate) mod tls;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -34,6 +35,12 @@ pub(crate) struct Flags {
     /// The port for MQTT [default: 8883, or 18883 where that is not allowed].
     #[arg(long, env = "MUSTER_MQTT_PORT", value_name = "PORT")]
     pub(crate) mqtt_port: Option<u16>,
+    /// PEM chains of the server's own certificates, one for each --tls-key.
+    #[arg(long, env = "MUSTER_TLS_CHAIN", value_name = "FILE", value_delimiter = ',')]
+    pub(crate) tls_chain: Vec<PathBuf>,
+    /// PEM keys of these certificates, in the same order.
+    #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", value_delimiter = ',')]
+    pub(crate) tls_key: Vec<PathBuf>,
     /// Where monitoring systems ask, or `off` [default: 127.0.0.1:9464, if it is free].
     #[arg(long, env = "MUSTER_MONITORING", value_name = "ADDRESS:PORT")]
     pub(crate) monitoring: Option<String>,
@@ -63,6 +70,8 @@ pub(crate) struct Config {
     pub(crate) data_dir: PathBuf,
     /// Where to listen.
     pub(crate) listen: Listen,
+    /// The server's own certificates.
+    pub(crate) tls: tls::Tls,
     /// Where health and metrics are asked for.
     pub(crate) monitoring: Monitoring,
     /// What is logged, and how.
@@ -112,6 +121,7 @@ pub(crate) struct FirstStart {
 struct File {
     data_dir: Option<PathBuf>,
     listen: FileListen,
+    tls: tls::FileTls,
     monitoring: FileMonitoring,
     log: FileLog,
     first_start: FileFirstStart,
@@ -160,11 +170,15 @@ impl fmt::Display for Faults {
 impl std::error::Error for Faults {}
 
 impl Config {
-    /// Reads the file, if there is one, and lays the flags over it.
+    /// Reads the file, if there is one, and lays the flags over it; `files` tells the faults of
+    /// the files that it names.
     ///
     /// # Errors
     /// [`Faults`] with all of them.
-    pub(crate) fn load(flags: &Flags) -> Result<Self, Faults> {
+    pub(crate) fn load(
+        flags: &Flags,
+        files: impl FnOnce(&tls::Tls) -> Vec<String>,
+    ) -> Result<Self, Faults> {
         let (file, named) = match &flags.config {
             Some(file) => (file.clone(), true),
             None => (PathBuf::from(FILE_DEFAULT), false),
@@ -176,10 +190,15 @@ impl Config {
                 return Err(Faults(vec![format!("{}: {error}", file.display())]));
             }
         };
-        Self::check(&text, &file, flags)
+        Self::check(&text, &file, flags, files)
     }
 
-    fn check(text: &str, path: &Path, flags: &Flags) -> Result<Self, Faults> {
+    fn check(
+        text: &str,
+        path: &Path,
+        flags: &Flags,
+        files: impl FnOnce(&tls::Tls) -> Vec<String>,
+    ) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let file = parse(text, path, &mut faults);
         let default = |addresses: &[&str]| addresses.iter().map(|a| (*a).to_owned()).collect();
@@ -203,6 +222,8 @@ impl Config {
                 }
             })
             .collect();
+        let tls = tls::read(file.tls, flags, &mut faults);
+        faults.extend(files(&tls));
         let asked = flags.monitoring.clone().or(file.monitoring.address);
         let monitoring = monitoring::Address::read(asked.as_deref()).unwrap_or_else(|fault| {
             faults.push(fault);
@@ -227,6 +248,7 @@ impl Config {
                 https_port: flags.https_port.or(file.listen.https_port),
                 mqtt_port: flags.mqtt_port.or(file.listen.mqtt_port),
             },
+            tls,
             monitoring: Monitoring { address: monitoring },
             log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
             first_start: FirstStart { dps, hubs },
@@ -256,12 +278,13 @@ fn parse(text: &str, path: &Path, faults: &mut Vec<String>) -> File {
         match key.as_str() {
             "data_dir" => file.data_dir = field(value, &at, faults),
             "listen" => file.listen = fields(value, &at, faults),
+            "tls" => file.tls = fields(value, &at, faults),
             "monitoring" => file.monitoring = fields(value, &at, faults),
             "log" => file.log = fields(value, &at, faults),
             "first_start" => file.first_start = fields(value, &at, faults),
             _ => faults.push(format!(
-                "{at}: there is no such key; there are data_dir, listen, monitoring, \
-                 log, first_start"
+                "{at}: there is no such key; there are data_dir, listen, tls, \
+                 monitoring, log, first_start"
             )),
         }
     }
@@ -329,7 +352,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, flags: &Flags) -> Result<Config, Faults> {
-        Config::check(text, Path::new("muster.toml"), flags)
+        Config::check(text, Path::new("muster.toml"), flags, |_| Vec::new())
     }
 
     #[test]
@@ -395,6 +418,6 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there() {
         let flags = Flags { config: Some("/nonexistent/muster.toml".into()), ..Flags::default() };
-        assert!(Config::load(&flags).is_err());
+        assert!(Config::load(&flags, |_| Vec::new()).is_err());
     }
 }

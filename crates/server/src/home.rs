@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use service::Entropy;
 
 use crate::pki::Keys;
-use crate::{admin, files};
+use crate::{admin, certificates, files};
 
 /// The database in a data directory.
 pub(crate) const CONTROL: &str = "control.db";
@@ -76,9 +76,10 @@ impl Home {
 impl Drop for Home {
     fn drop(&mut self) {
         if self.at_end == AtEnd::Remove {
-            // Ours alone: made under a random name, with these two files.
+            // Ours alone: made under a random name, with these files.
             let _ = fs::remove_file(self.dir.join(admin::FILE));
             let _ = fs::remove_file(self.pki.join("ca.pem"));
+            let _ = fs::remove_file(self.pki.join(certificates::TRUSTED));
             let _ = fs::remove_dir(&self.dir);
         }
     }

@@ -4,6 +4,7 @@ mod admin;
 mod backup;
 mod banner;
 mod bootstrap;
+mod certificates;
 mod config;
 mod environment;
 mod files;
@@ -19,7 +20,10 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+use config::tls::Tls;
 use config::{Config, Flags};
+use environment::SystemClock;
+use service::Clock;
 
 /// A self-hosted Device Provisioning Service and IoT Hub, on the wire of the real ones.
 #[derive(Parser)]
@@ -57,32 +61,35 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     let Muster { global, command } = Muster::parse();
     match command {
-        Command::Serve(args) => match load(args.flags.clone(), &global) {
+        Command::Serve(args) => match load(args.flags.clone(), &global, certificates::faults) {
             Ok(config) => report(serve::serve(&config, &args, global.data_dir.as_deref())),
             Err(code) => code,
         },
         Command::Backup(args) => {
             let flags = Flags { config: args.config.clone(), ..Flags::default() };
-            match load(flags, &global) {
+            match load(flags, &global, unread) {
                 Ok(config) => report(backup::backup(&config.data_dir, &args)),
                 Err(code) => code,
             }
         }
         Command::Restore(args) => {
             let flags = Flags { config: args.config.clone(), ..Flags::default() };
-            match load(flags, &global) {
+            match load(flags, &global, unread) {
                 Ok(config) => report(backup::restore(&config.data_dir, &args)),
                 Err(code) => code,
             }
         }
-        Command::Config(ConfigCommand::Check(flags)) => match load(flags, &global) {
-            Ok(_) => {
-                say("The configuration has no fault.\n");
-                ExitCode::SUCCESS
+        Command::Config(ConfigCommand::Check(flags)) => {
+            match load(flags, &global, certificates::faults) {
+                Ok(config) => {
+                    warn(&config);
+                    say("The configuration has no fault.\n");
+                    ExitCode::SUCCESS
+                }
+                Err(code) => code,
             }
-            Err(code) => code,
-        },
-        Command::Config(ConfigCommand::Show(flags)) => match load(flags, &global) {
+        }
+        Command::Config(ConfigCommand::Show(flags)) => match load(flags, &global, unread) {
             Ok(config) => report(show(&config)),
             Err(code) => code,
         },
@@ -98,12 +105,30 @@ fn main() -> ExitCode {
 /// The exit code of a wrong configuration, as of wrong arguments.
 const USAGE: u8 = 2;
 
-fn load(flags: Flags, global: &cli::GlobalArgs) -> Result<Config, ExitCode> {
+fn load(
+    flags: Flags,
+    global: &cli::GlobalArgs,
+    files: fn(&Tls) -> Vec<String>,
+) -> Result<Config, ExitCode> {
     let flags = Flags { data_dir: global.data_dir.clone(), ..flags };
-    Config::load(&flags).map_err(|faults| {
+    Config::load(&flags, files).map_err(|faults| {
         eprintln!("error: {faults}");
         ExitCode::from(USAGE)
     })
+}
+
+/// For commands that do not need the files that the configuration names.
+const fn unread(_: &Tls) -> Vec<String> {
+    Vec::new()
+}
+
+/// What is no fault of a configuration without one.
+fn warn(config: &Config) {
+    if let Ok(loaded) = certificates::load(&config.tls.certificates, SystemClock.now()) {
+        for warning in loaded.warnings {
+            eprintln!("warning: {warning}");
+        }
+    }
 }
 
 fn show(config: &Config) -> anyhow::Result<()> {

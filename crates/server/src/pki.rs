@@ -10,11 +10,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use anyhow::{Context, Result};
-use gateway::tls::{CertifiedPair, ServerCertificates};
+use gateway::tls::{CertifiedPair, KeyKind, ServerCertificates};
 use model::{HostName, Secret, Timestamp};
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, PublicKeyData, RsaKeySize, SanType,
+    Issuer, KeyPair, KeyUsagePurpose, PKCS_RSA_SHA256, PKCS_RSA_SHA384, PKCS_RSA_SHA512,
+    PublicKeyData, RsaKeySize, SanType,
 };
 use rustls::crypto::aws_lc_rs::sign::any_supported_type;
 use rustls::sign::CertifiedKey;
@@ -23,11 +24,13 @@ use service::{Clock, Service};
 
 use crate::files;
 
+/// The CA's common name.
+const CA_NAME: &str = "Muster development CA";
 /// How long the CA is valid, in days.
 const CA_DAYS: i64 = 3650;
 /// How long a server certificate is valid, in days; clients refuse longer ones than 398.
 const SERVER_DAYS: i64 = 90;
-/// A server certificate is made anew when it has fewer days left.
+/// A server certificate is made anew when it has fewer days left; so is the CA's own, at a start.
 const SERVER_DAYS_LEFT_MIN: i64 = 30;
 /// How far back validity begins, for clients whose clocks are slow.
 const BACKDATED_SECONDS: i64 = 86_400;
@@ -36,7 +39,7 @@ const DAY_SECONDS: i64 = 86_400;
 /// The development CA and what it has signed.
 pub(crate) struct DevelopmentCa {
     issuer: Issuer<'static, KeyPair>,
-    ca: CertificateDer<'static>,
+    ca: attestation::x509::Certificate,
     ecdsa: KeyPair,
     rsa_file: Option<PathBuf>,
     rsa: OnceLock<Option<KeyPair>>,
@@ -116,13 +119,25 @@ impl DevelopmentCa {
         };
         let key = KeyPair::from_pem(&key)
             .with_context(|| format!("{} is not a key", key_file.display()))?;
+        let pem = match renewed(&pem, &key, clock.now())? {
+            Some(fresh) => {
+                files::write_public(&certificate_file, fresh.as_bytes())?;
+                tracing::warn!(
+                    "the development CA was near its end and is renewed with the same key: \
+                     give {} to whoever trusts it",
+                    certificate_file.display()
+                );
+                fresh
+            }
+            None => pem,
+        };
         let issuer = Issuer::from_ca_cert_pem(&pem, key)
             .with_context(|| format!("{} is not a CA certificate", certificate_file.display()))?;
         let ca = attestation::x509::Certificate::from_upload(pem.as_bytes())
             .map_err(|error| anyhow::anyhow!("{}: {error}", certificate_file.display()))?;
         Ok(Self {
             issuer,
-            ca: CertificateDer::from(ca.der().to_vec()),
+            ca,
             ecdsa: KeyPair::generate().context("can not make a key")?,
             rsa_file: (keys == Keys::InFiles).then(|| dir.join("server-rsa.key.pem")),
             rsa: OnceLock::new(),
@@ -138,6 +153,25 @@ impl DevelopmentCa {
         let _ = self.service.set(service);
     }
 
+    /// The last second in which the CA is valid.
+    pub(crate) fn ends(&self) -> Timestamp {
+        self.ca.not_after()
+    }
+
+    /// The CA's certificate, as PEM text.
+    pub(crate) fn pem(&self) -> String {
+        self.ca.to_pem()
+    }
+
+    /// The kind of the CA's key.
+    pub(crate) fn key_kind(&self) -> KeyKind {
+        let rsa = [&PKCS_RSA_SHA256, &PKCS_RSA_SHA384, &PKCS_RSA_SHA512];
+        match rsa.contains(&self.issuer.key().algorithm()) {
+            true => KeyKind::Rsa,
+            false => KeyKind::Ecdsa,
+        }
+    }
+
     /// The RSA key, for clients without ECDSA; made once, on the first call.
     pub(crate) fn rsa(&self) -> Option<&KeyPair> {
         let made = self.rsa.get_or_init(|| match rsa_key(self.rsa_file.as_deref()) {
@@ -151,7 +185,7 @@ impl DevelopmentCa {
     }
 
     fn pair(&self, host: &str) -> Result<CertifiedPair> {
-        let ecdsa = Arc::new(self.certified(host, &self.ecdsa)?);
+        let ecdsa = Some(Arc::new(self.certified(host, &self.ecdsa)?));
         // Not waited for: making an RSA key takes longer than starting the server.
         let rsa = match self.rsa.get().and_then(Option::as_ref) {
             Some(key) => Some(Arc::new(self.certified(host, key)?)),
@@ -172,7 +206,7 @@ impl DevelopmentCa {
         valid(&mut params, self.clock.now(), SERVER_DAYS)?;
         let leaf = params.signed_by(key, &self.issuer)?;
         let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-        let chain = vec![leaf.der().clone(), self.ca.clone()];
+        let chain = vec![leaf.der().clone(), CertificateDer::from(self.ca.der().to_vec())];
         Ok(CertifiedKey::new(chain, any_supported_type(&private)?))
     }
 
@@ -225,13 +259,31 @@ impl ServerCertificates for DevelopmentCa {
 /// A new CA: its certificate and its key, in PEM.
 fn make_ca(now: Timestamp) -> Result<(String, String)> {
     let key = KeyPair::generate().context("can not make a key")?;
+    Ok((ca_certificate(&key, now)?, key.serialize_pem()))
+}
+
+fn ca_certificate(key: &KeyPair, now: Timestamp) -> Result<String> {
     let mut params = CertificateParams::default();
-    params.distinguished_name = named("Muster development CA");
+    params.distinguished_name = named(CA_NAME);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     valid(&mut params, now, CA_DAYS)?;
-    let certificate = params.self_signed(&key)?;
-    Ok((certificate.pem(), key.serialize_pem()))
+    Ok(params.self_signed(key)?.pem())
+}
+
+/// A new certificate for a CA of ours that is near its end; one that was given is its giver's.
+///
+/// Name and key stay, so that server certificates hold against the old one as well.
+fn renewed(pem: &str, key: &KeyPair, now: Timestamp) -> Result<Option<String>> {
+    let Ok(ca) = attestation::x509::Certificate::from_upload(pem.as_bytes()) else {
+        return Ok(None);
+    };
+    let is_ours = ca.is_self_issued() && ca.common_name() == Ok(CA_NAME);
+    let left = ca.not_after().unix_seconds() - now.unix_seconds();
+    match is_ours && left < SERVER_DAYS_LEFT_MIN * DAY_SECONDS {
+        true => ca_certificate(key, now).map(Some),
+        false => Ok(None),
+    }
 }
 
 fn rsa_key(file: Option<&Path>) -> Result<KeyPair> {
@@ -265,4 +317,88 @@ fn valid(params: &mut CertificateParams, now: Timestamp, days: i64) -> Result<()
     params.not_before = at(now.unix_seconds() - BACKDATED_SECONDS)?;
     params.not_after = at(now.unix_seconds() + days * DAY_SECONDS)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct At(Timestamp);
+
+    impl Clock for At {
+        fn now(&self) -> Timestamp {
+            self.0
+        }
+    }
+
+    /// The CA as a start finds it so many days after the first.
+    fn open(dir: &Path, days: i64, given: Option<&GivenCa>) -> DevelopmentCa {
+        DevelopmentCa::open(dir, Keys::InFiles, given, Arc::new(At(day(days)))).unwrap()
+    }
+
+    fn day(days: i64) -> Timestamp {
+        Timestamp::from_unix_seconds((20_000 + days) * DAY_SECONDS)
+    }
+
+    /// A directory that is removed when it is dropped.
+    struct Scratch(PathBuf);
+
+    impl Scratch {
+        fn new(name: &str) -> Self {
+            let name = format!("muster-pki-{}-{name}", std::process::id());
+            Self(std::env::temp_dir().join(name))
+        }
+    }
+
+    impl Drop for Scratch {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_development_ca_is_renewed_at_a_start_near_its_end_and_its_key_stays() {
+        let scratch = Scratch::new("renewed");
+        let first = open(&scratch.0, 0, None).ca;
+        let last = CA_DAYS - SERVER_DAYS_LEFT_MIN;
+        assert_eq!(open(&scratch.0, last, None).ca, first, "30 days are enough");
+        let renewed = open(&scratch.0, last + 1, None);
+        assert_ne!(renewed.ca, first);
+        assert_eq!(renewed.ends(), day(last + 1 + CA_DAYS));
+        // Whoever trusts the old one takes the server's certificate until the old one ends.
+        let shown = renewed.for_name(None).unwrap().ecdsa.clone().unwrap();
+        let leaf = attestation::x509::Certificate::from_der(&shown.cert[0]).unwrap();
+        for ca in [&first, &renewed.ca] {
+            leaf.verify_signed_by(ca).unwrap();
+            assert_eq!(leaf.issuer_raw(), ca.subject_raw());
+        }
+        assert_eq!(open(&scratch.0, CA_DAYS, None).ca, renewed.ca, "it is kept");
+    }
+
+    #[test]
+    fn a_given_ca_is_left_to_its_giver() {
+        let scratch = Scratch::new("given");
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        params.distinguished_name = named("the giver's");
+        valid(&mut params, day(0), 10).unwrap();
+        let pem = params.self_signed(&key).unwrap().pem();
+        let given = GivenCa::parse(&pem, &key.serialize_pem()).unwrap();
+        let first = open(&scratch.0, 0, Some(&given));
+        assert_eq!(open(&scratch.0, 9, None).ca, first.ca);
+        assert_eq!(first.ends(), day(10));
+    }
+
+    #[test]
+    fn a_server_certificate_is_made_anew_while_the_server_runs() {
+        let scratch = Scratch::new("server");
+        let mut ca = open(&scratch.0, 0, None);
+        let shown = |ca: &DevelopmentCa| ca.for_name(None).unwrap().ecdsa.clone().unwrap();
+        let first = shown(&ca);
+        ca.clock = Arc::new(At(day(SERVER_DAYS - SERVER_DAYS_LEFT_MIN - 1)));
+        assert!(Arc::ptr_eq(&shown(&ca), &first));
+        ca.clock = Arc::new(At(day(SERVER_DAYS - SERVER_DAYS_LEFT_MIN)));
+        assert!(!Arc::ptr_eq(&shown(&ca), &first));
+    }
 }

@@ -18,12 +18,13 @@ use tokio_util::sync::CancellationToken;
 use tracing_subscriber::EnvFilter;
 
 use crate::bootstrap::Start;
-use crate::config::{Config, Flags, LogFormat};
+use crate::certificates::Certificates;
+use crate::config::{Config, Faults, Flags, LogFormat};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::fixture::{self, Fixture};
 use crate::home::{self, Home, Lifetime};
 use crate::pki::DevelopmentCa;
-use crate::{admin, banner, bootstrap, files, listen, monitor, open_files};
+use crate::{admin, banner, bootstrap, certificates, files, listen, monitor, open_files};
 
 /// The host of the administration, where browsers are not asked for certificates.
 const ADMIN_HOST: &str = "muster.localhost";
@@ -86,20 +87,34 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let given = beginning.fixture.as_ref().and_then(|fixture| fixture.ca.as_ref());
     let ca = Arc::new(DevelopmentCa::open(&home.pki, home.keys, given, Arc::clone(&clock))?);
     ca.serve(Arc::clone(&service));
+    let certificates = Arc::new(own_certificates(config, &home, &ca, &clock)?);
+    let asked = match certificates.trusted() {
+        Some(_) => Some(signal(SignalKind::hangup()).context("can not wait for SIGHUP")?),
+        None => None,
+    };
     let policy = admin::policy(&home.dir, entropy.as_ref())?;
     let bound = listen::bind(&config.listen)?;
     let monitored = monitor::bind(config.monitoring.address)?;
     let ca_file = home.pki.join("ca.pem");
-    admin::write(&home.dir, &policy, &ca_file, bound.https_port)?;
+    let trusted = certificates.trusted().unwrap_or(&ca_file);
+    admin::write(&home.dir, &policy, trusted, bound.https_port)?;
     let lifetime = beginning.lifetime;
     let directory = service.directory();
-    let text = banner::banner(start, lifetime, &directory, &home.dir, &ca_file, &bound);
+    let lines = certificates.lines();
+    let text = banner::banner(start, lifetime, &directory, &home.dir, &ca_file, &lines, &bound);
     let gateway = Arc::new(Gateway { service, admin_policies: vec![policy], metrics });
     let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
     let counters = Arc::new(Counters::default());
-    let listeners = listeners(&gateway, &ca, bound, &counters, &shutdown)?;
+    let listeners = listeners(&gateway, &certificates, bound, &counters, &shutdown)?;
+    let status = certificates.status();
+    tokio::spawn(certificates::watch(certificates, asked, ended.clone()));
     if let Some((socket, address)) = monitored {
-        let monitoring = monitoring(&gateway, counters, listeners.len());
+        let readings = Readings {
+            service: Arc::clone(&gateway.service),
+            listeners: counters,
+            certificates: status,
+        };
+        let monitoring = monitoring(&gateway, readings, listeners.len());
         tokio::spawn(monitoring.serve(socket, ended.clone()));
         tracing::info!("monitoring on http://{address}: /healthz, /readyz, /metrics");
     }
@@ -181,21 +196,32 @@ async fn open(dir: &Path, clock: &Arc<dyn Clock>, entropy: &Arc<dyn Entropy>) ->
     service.await.context("can not read the store")
 }
 
+/// The certificates that the configuration names, in front of the development CA.
+fn own_certificates(
+    config: &Config,
+    home: &Home,
+    ca: &Arc<DevelopmentCa>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Certificates> {
+    let files = &config.tls.certificates;
+    let loaded = certificates::load(files, clock.now()).map_err(Faults)?;
+    Certificates::new(files, loaded, Arc::clone(ca), &home.pki, Arc::clone(clock))
+}
+
 /// What monitoring systems ask; it goes on while the listeners drain.
-fn monitoring(gateway: &Gateway, listeners: Arc<Counters>, expected: usize) -> Arc<Monitoring> {
-    let readings = Readings { service: Arc::clone(&gateway.service), listeners };
+fn monitoring(gateway: &Gateway, readings: Readings, expected: usize) -> Arc<Monitoring> {
     let expected = u64::try_from(expected).unwrap_or(u64::MAX);
     Arc::new(Monitoring::new(&gateway.metrics, readings, expected))
 }
 
 fn listeners(
     gateway: &Arc<Gateway>,
-    ca: &Arc<DevelopmentCa>,
+    certificates: &Arc<Certificates>,
     bound: listen::Bound,
     counters: &Arc<Counters>,
     shutdown: &CancellationToken,
 ) -> Result<Vec<tokio::task::JoinHandle<gateway::listener::Drained>>> {
-    let certificates: Arc<dyn ServerCertificates> = ca.clone();
+    let certificates: Arc<dyn ServerCertificates> = certificates.clone();
     let admin_host = HostName::parse(ADMIN_HOST).context("the administration's host is a name")?;
     let https = TlsPort::https(Arc::clone(&certificates), vec![admin_host])?;
     let mqtt = TlsPort::mqtt(certificates)?;

@@ -26,6 +26,7 @@ mod hostile_pki;
 mod hostile_tokens;
 mod laptop;
 mod operator;
+mod own_certificate;
 mod s_c1;
 mod s_c2;
 mod s_c3;

@@ -12,9 +12,10 @@ use prometheus_client::registry::{Metric, Registry};
 use service::Service;
 
 use super::Metrics;
-use super::names::{self, Described};
+use super::names::{self, Described, Value};
 use super::operation::Handshake;
 use crate::listener::Counters;
+use crate::tls::CertificateStatus;
 
 /// What others count, and is read when it is asked for.
 pub struct Readings {
@@ -22,6 +23,8 @@ pub struct Readings {
     pub service: Arc<Service>,
     /// What the listeners count.
     pub listeners: Arc<Counters>,
+    /// When the certificates that the server shows end.
+    pub certificates: Arc<CertificateStatus>,
 }
 
 impl fmt::Debug for Readings {
@@ -76,7 +79,7 @@ impl Register<'_> {
         match described.open_metrics_unit() {
             Some(unit) => {
                 let (stem, meaning) = (described.stem(), described.meaning);
-                self.0.register_with_unit(stem, meaning, unit, metric);
+                self.0.register_with_unit(stem, meaning, unit.clone(), metric);
             }
             None => self.0.register(described.stem(), described.meaning, metric),
         }
@@ -96,6 +99,7 @@ impl Collector for Readings {
             (&names::ACCEPT_ERRORS, counts.accept_errors),
             (&names::CONNECTIONS_WAITED, counts.waited_for_room),
             (&names::PANICS, counts.handlers_panicked),
+            (&names::CERTIFICATE_REPLACEMENTS, self.certificates.replaced()),
         ] {
             ConstCounter::new(value).encode(begin(&mut encoder, described)?)?;
         }
@@ -108,6 +112,14 @@ impl Collector for Readings {
             let labels = names::HANDSHAKES.with([outcome.into()]);
             ConstCounter::new(value).encode(handshakes.encode_family(&labels)?)?;
         }
+        let faulty = i64::try_from(self.certificates.faulty()).unwrap_or(i64::MAX);
+        ConstGauge::new(faulty).encode(begin(&mut encoder, &names::CERTIFICATES_FAULTY)?)?;
+        let mut ends = begin(&mut encoder, &names::CERTIFICATE_EXPIRY)?;
+        for (shown, end) in self.certificates.ends() {
+            let labels = [shown.kind.into(), Value::of_certificate(&shown.name), shown.key.into()];
+            let labels = names::CERTIFICATE_EXPIRY.with(labels);
+            ConstGauge::new(end.unix_seconds()).encode(ends.encode_family(&labels)?)?;
+        }
         Ok(())
     }
 }
@@ -117,5 +129,6 @@ fn begin<'a>(
     described: &'a Described,
 ) -> Result<MetricEncoder<'a>, fmt::Error> {
     let kind = described.kind.metric_type();
-    encoder.encode_descriptor(described.stem(), described.meaning, None, kind)
+    let unit = described.open_metrics_unit();
+    encoder.encode_descriptor(described.stem(), described.meaning, unit, kind)
 }

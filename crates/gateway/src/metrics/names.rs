@@ -1,7 +1,7 @@
 //! The names, labels and meanings of all metrics; nothing else spells one.
 //!
-//! Labels are words of closed enums, and names of provisioning services and hubs, which operators
-//! make few of. A [`Value`] can be made of nothing else, so none carries a device.
+//! Labels are words of closed enums, and names of provisioning services, hubs and the server's own
+//! certificates, which operators make few of. A [`Value`] can be made of nothing else, so none carries a device.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -17,6 +17,7 @@ use service::observe::{
 };
 
 use super::operation::{Handshake, Operation, Outcome};
+use crate::tls::{CertificateKind, KeyKind};
 
 /// What a metric is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,10 +67,10 @@ pub struct Described {
 
 impl Described {
     /// The unit, if it is one of OpenMetrics.
-    pub(super) fn open_metrics_unit(&self) -> Option<Unit> {
+    pub(super) fn open_metrics_unit(&self) -> Option<&'static Unit> {
         match self.unit {
-            "seconds" => Some(Unit::Seconds),
-            "bytes" => Some(Unit::Bytes),
+            "seconds" => Some(&Unit::Seconds),
+            "bytes" => Some(&Unit::Bytes),
             _ => None,
         }
     }
@@ -112,8 +113,11 @@ const fn seconds(
     Described { name, kind: Kind::Histogram, unit: "seconds", labels, meaning }
 }
 
+const CERTIFICATE: &str = "certificate";
 const DPS: &str = "dps";
+const HOST: &str = "host";
 const HUB: &str = "hub";
+const KEY: &str = "key";
 const OPERATION: &str = "operation";
 const OUTCOME: &str = "outcome";
 const PROTOCOL: &str = "protocol";
@@ -264,9 +268,32 @@ pub const HANDSHAKE_DURATION: Described = seconds(
     &[],
     "From a connection's acceptance to the end of its handshake, completed ones only",
 );
+/// When certificates end.
+pub const CERTIFICATE_EXPIRY: Described = Described {
+    name: "muster_tls_certificate_expiry_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    labels: &[CERTIFICATE, HOST, KEY],
+    meaning: "When a certificate ends that the server shows or signs with, in Unix time",
+};
+/// Certificates that were replaced.
+pub const CERTIFICATE_REPLACEMENTS: Described = counter(
+    "muster_tls_certificate_replacements_total",
+    "certificates",
+    &[],
+    "Own certificates that were replaced while the server ran",
+);
+/// Certificates whose files have a fault.
+pub const CERTIFICATES_FAULTY: Described = Described {
+    name: "muster_tls_certificates_faulty",
+    kind: Kind::Gauge,
+    unit: "certificates",
+    labels: &[],
+    meaning: "Own certificates whose files have a fault now; the last good ones are shown",
+};
 
 /// Every metric.
-pub const ALL: [Described; 22] = [
+pub const ALL: [Described; 25] = [
     ATTESTATION_ATTEMPTS,
     DEVICE_ASSIGNMENTS,
     REGISTRATION_ATTEMPTS,
@@ -289,14 +316,24 @@ pub const ALL: [Described; 22] = [
     PANICS,
     HANDSHAKES,
     HANDSHAKE_DURATION,
+    CERTIFICATE_EXPIRY,
+    CERTIFICATE_REPLACEMENTS,
+    CERTIFICATES_FAULTY,
 ];
 
 /// A set of labels.
 pub(super) type Labels = Vec<(&'static str, Value)>;
 
-/// A label's value: a word of a closed enum, or the name of a service.
+/// A label's value: a word of a closed enum, or the name of a service or a certificate.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Value(Cow<'static, str>);
+
+impl Value {
+    /// The first name of a certificate that an operator gave to the server.
+    pub(super) fn of_certificate(name: &str) -> Self {
+        Self(Cow::Owned(name.to_owned()))
+    }
+}
 
 impl EncodeLabelValue for Value {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
@@ -381,6 +418,8 @@ words!(CommitOutcome {
 words!(Closing { Denied => "denied", TakenOver => "taken_over" });
 words!(Outcome { Answered => "answered", Refused => "refused", Error => "error" });
 words!(Handshake { Completed => "completed", Failed => "failed", TimedOut => "timed_out" });
+words!(CertificateKind { Own => "own", DevelopmentCa => "development_ca" });
+words!(KeyKind { Ecdsa => "ecdsa", Rsa => "rsa" });
 words!(Operation {
     Register => "register",
     Poll => "poll",

@@ -1,7 +1,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use model::{HostName, ServiceName};
+use model::{HostName, ServiceName, Timestamp};
 use service::access::sessions::Closing;
 use service::observe::{
     Attestation, CommitOutcome, RegistrationOutcome, SignInOutcome, VerdictKind,
@@ -10,6 +10,7 @@ use service::observe::{
 use super::names::{ALL, Words};
 use super::*;
 use crate::tests::{KEY, World};
+use crate::tls::{CertificateKind, CertificateStatus, KeyKind, Shown};
 
 /// Everything that can be counted, once.
 fn everything(metrics: &Metrics) {
@@ -50,6 +51,33 @@ fn everything(metrics: &Metrics) {
     }
 }
 
+/// A certificate of each kind, with each kind of key.
+fn every_certificate(status: &CertificateStatus) {
+    let name = "dps.example.com".to_owned();
+    let end = Timestamp::from_unix_seconds(1_893_456_000);
+    let ends = CertificateKind::ALL
+        .iter()
+        .flat_map(|&kind| KeyKind::ALL.iter().map(move |&key| (kind, key)));
+    status.stand(ends.map(|(kind, key)| (Shown { kind, name: name.clone(), key }, end)), 2);
+    status.count_replaced();
+}
+
+#[tokio::test]
+async fn certificates_tell_when_they_end_and_how_many_are_faulty() {
+    let world = World::new().await;
+    every_certificate(&world.certificates);
+    let text = world.metrics().await;
+    let ends = "muster_tls_certificate_expiry_timestamp_seconds";
+    let own = format!(r#"{ends}{{certificate="own",host="dps.example.com",key="rsa"}}"#);
+    for (series, expected) in [
+        (own.as_str(), "1893456000"),
+        ("muster_tls_certificates_faulty", "2"),
+        ("muster_tls_certificate_replacements_total", "1"),
+    ] {
+        assert_eq!(value(&text, series).as_deref(), Some(expected), "{series} in\n{text}");
+    }
+}
+
 /// The series without their values, in order; of a histogram its count alone.
 fn series(text: &str) -> String {
     let mut lines: Vec<&str> = text
@@ -69,6 +97,7 @@ fn series(text: &str) -> String {
 async fn the_surface_is_the_one_that_dashboards_were_made_for() {
     let world = World::new().await;
     everything(&world.gateway.metrics);
+    every_certificate(&world.certificates);
     let found = series(&world.metrics().await);
     let expected = include_str!("tests/surface.txt");
     if found != expected {
@@ -82,6 +111,7 @@ async fn the_surface_is_the_one_that_dashboards_were_made_for() {
 async fn every_described_metric_is_shown_as_it_is_described() {
     let world = World::new().await;
     everything(&world.gateway.metrics);
+    every_certificate(&world.certificates);
     let text = world.metrics().await;
     for metric in ALL {
         let family = metric.name.strip_suffix("_total").unwrap_or(metric.name);

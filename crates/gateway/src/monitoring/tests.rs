@@ -9,7 +9,11 @@ use crate::tests::{World, breakable, service};
 async fn ready_turns_503_when_the_store_is_broken_and_back() {
     let (store, broken) = breakable();
     let (service, metrics) = service(store).await;
-    let readings = Readings { service: Arc::new(service), listeners: Arc::default() };
+    let readings = Readings {
+        service: Arc::new(service),
+        listeners: Arc::default(),
+        certificates: Arc::default(),
+    };
     let monitoring = Monitoring::new(&metrics, readings, 0);
     assert_eq!(monitoring.answer("GET", "/readyz").await, Answer::ready());
     broken.store(true, Ordering::SeqCst);

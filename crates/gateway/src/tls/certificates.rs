@@ -3,20 +3,19 @@
 use std::fmt;
 use std::sync::Arc;
 
-use rustls::SignatureScheme;
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 
 use crate::peer::normal_server_name;
 
-/// The certificates that one host name shows.
+/// The certificates that one host name shows; one of them is there.
 ///
 /// A P-256 key costs a quarter of an RSA-2048 key per handshake, but an old client may know RSA
 /// only. Source: `dependencies.md` §1.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct CertifiedPair {
-    /// Chain and P-256 key, shown to every client that can verify it.
-    pub ecdsa: Arc<CertifiedKey>,
+    /// Chain and ECDSA key, shown to every client that can verify it.
+    pub ecdsa: Option<Arc<CertifiedKey>>,
     /// Chain and RSA key for the others; without it they can't connect.
     pub rsa: Option<Arc<CertifiedKey>>,
 }
@@ -62,8 +61,10 @@ impl ResolvesServerCert for ByServerName {
             .or_else(|| self.certificates.for_name(None))?;
         // For TLS 1.2, rustls has already dropped the schemes that no offered cipher suite can
         // use: without an ECDHE_ECDSA suite this one is missing here, whatever the client sent.
-        if hello.signature_schemes().contains(&SignatureScheme::ECDSA_NISTP256_SHA256) {
-            return Some(pair.ecdsa.clone());
+        let verifiable =
+            |key: &&Arc<CertifiedKey>| key.key.choose_scheme(hello.signature_schemes()).is_some();
+        if let Some(ecdsa) = pair.ecdsa.as_ref().filter(verifiable) {
+            return Some(ecdsa.clone());
         }
         let late = || self.certificates.rsa_for_name(name.as_deref());
         pair.rsa.clone().or_else(late)

@@ -50,7 +50,7 @@ async fn check_shown(
     let (server, mut peers) = Server::greeting(Setup::default());
     let seen = client.greet(&server).await.unwrap();
     let pair = shown(&server);
-    let expected = if is_rsa { pair.rsa.as_ref().unwrap() } else { &pair.ecdsa };
+    let expected = if is_rsa { &pair.rsa } else { &pair.ecdsa }.as_ref().unwrap();
     assert_eq!(seen.server_chain, expected.cert);
     assert_eq!(peers.recv().await.unwrap().server_name.as_deref(), name);
 }

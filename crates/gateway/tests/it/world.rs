@@ -50,7 +50,7 @@ static CERTIFICATES: LazyLock<Arc<Certificates>> = LazyLock::new(|| {
     let pair = || {
         let ecdsa = Identity::of_kind(&rcgen::PKCS_ECDSA_P256_SHA256).certified();
         let rsa = Identity::of_kind(&rcgen::PKCS_RSA_SHA256).certified();
-        Arc::new(CertifiedPair { ecdsa, rsa: Some(rsa) })
+        Arc::new(CertifiedPair { ecdsa: Some(ecdsa), rsa: Some(rsa) })
     };
     Arc::new(Certificates { default: pair(), known: pair() })
 });

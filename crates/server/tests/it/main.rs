@@ -6,5 +6,7 @@
 )]
 
 mod backup;
+mod certificates;
 mod ephemeral;
 mod process;
+mod tls_client;
