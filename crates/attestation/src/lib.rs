@@ -1,14 +1,16 @@
-//! Evidence to verdict: X.509 chains, symmetric keys, SAS tokens.
+//! Evidence to verdict: X.509 chains, symmetric keys, SAS tokens, TPMs.
 //!
 //! What it is: the parsed forms of what a device or an operator shows ([`SymmetricKey`],
-//! [`sas::SasToken`], [`x509::Certificate`]), and the cryptographic verdicts over them
-//! ([`sas::SasToken::is_signed_by`], [`x509::build_chain`], [`access::authorize`]).
+//! [`sas::SasToken`], [`x509::Certificate`], [`tpm::EndorsementKey`]), and the cryptographic
+//! verdicts over them ([`sas::SasToken::is_signed_by`], [`x509::build_chain`],
+//! [`tpm::Challenge::answered`], [`access::authorize`]).
 //!
 //! What it is not: the rule of who may register. Nothing here knows what an enrollment is, nor
 //! which key or certificate belongs to whom.
 //!
 //! Invariants:
-//! - No clock, no randomness, no I/O, no `async`, no logging: `now` is a parameter.
+//! - No clock, no randomness, no I/O, no `async`, no logging: `now` and entropy are parameters.
+//!   The one exception is OAEP's padding in [`tpm::seal`], drawn by the cryptographic library.
 //! - No input makes it panic, and every loop over input has a bound in [`model::limits`] or
 //!   beside it.
 //! - Key material has no `Debug` content, no `PartialEq`, and is wiped when it is dropped;
@@ -19,6 +21,7 @@
 pub mod access;
 pub mod sas;
 mod symmetric_key;
+pub mod tpm;
 pub mod x509;
 
 pub use symmetric_key::{KeyError, SymmetricKey};

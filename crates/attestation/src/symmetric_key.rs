@@ -91,7 +91,17 @@ impl SymmetricKey {
     /// `concepts-symmetric-key-attestation.md`, "Group enrollments".
     #[must_use]
     pub fn derive(&self, registration_id: &str) -> Self {
-        Self(Zeroizing::new(self.sign(registration_id.as_bytes()).to_vec()))
+        self.derive_from(registration_id.as_bytes())
+    }
+
+    /// The key that is this key's HMAC-SHA256 of a message.
+    pub(crate) fn derive_from(&self, message: &[u8]) -> Self {
+        Self(Zeroizing::new(self.sign(message).to_vec()))
+    }
+
+    /// The key's bytes, for wrapping them.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 
     /// Whether both are the same key, told in constant time.

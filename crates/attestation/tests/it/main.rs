@@ -15,4 +15,5 @@ mod differential;
 mod limbo;
 mod malformed;
 mod pki;
+mod swtpm;
 mod upload;
