@@ -62,3 +62,65 @@ const fn greatest_common_divisor(mut a: u32, mut b: u32) -> u32 {
     }
     a
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(hex: &str) -> Vec<u8> {
+        let digits: Vec<u8> =
+            hex.chars().map(|c| u8::try_from(c.to_digit(16).unwrap()).unwrap()).collect();
+        digits.chunks_exact(2).map(|pair| pair[0] << 4 | pair[1]).collect()
+    }
+
+    /// Vectors: the discoverers' detector, `crocs-muni/roca`, `mod01.txt`, `mod02.txt`,
+    /// `mod08.txt`; the 2048-bit ones are with the tests of public areas.
+    #[test]
+    fn moduli_of_the_broken_generator_are_known() {
+        for weak in [
+            "944e13208a280c37efc31c3114485e590192adbb8e11c87cad60cdef0037ce99\
+             278330d3f471a2538fa667802ed2a3c44a8b7dea826e888d0aa341fd664f7fa7",
+            "a23475d6b86e7deb1e1483747c0e1aaa1390f24dcbc0d05399d025c985861601\
+             d91ba7a1ce5dd9d9721fac7b65cbf73f9fa39399f6cbf33edc6e094f9eda639f",
+            "01db349e1f58f5d41f65aa5b0ffa6ae0cea80de6c170b2b4abf9c358d79494ca\
+             59cab008f5ee92759b91d497e2131701047f953935a163e91db5460c82566f4d\
+             f0c05bca02a8576f7c4e916b274e2f307b56fc8a20ad452b1b54d3924726a3b2\
+             329da882c7b8e102379dfe7a8c6b01d62e7ff0fd58e1e9822f6e32b5b0486561\
+             fb",
+        ] {
+            assert!(is_weak(&bytes(weak)), "{weak}");
+            let mut next = bytes(weak);
+            *next.last_mut().unwrap() ^= 2;
+            assert!(!is_weak(&next), "{weak}");
+        }
+    }
+
+    /// A power modulo each prime, but of no common exponent. Vectors: the same, `test_fake_mods`.
+    #[test]
+    fn a_power_modulo_each_prime_alone_is_not_weak() {
+        for fake in [
+            "671f033425b5ae00140c5b04dbcaeada430ae348cf3bf18d6ec4621ea824c52d\
+             d2b0ac85762b28a5d39ff23da73d4fcb241bf97b696e403eca234e05db9fe9ac\
+             e2da265887c7b2ac7f9e7ed5bf6d919d43286776cf57c07d3411e15f729fa6e5\
+             63858059334d072638d9dfbfc4f32474b6c6071092f5a961a7271f3209b37d9d",
+            "c502de5c89ed9ee651a3c60e9519647031ed16d8597ae653bbc88706c3648edf\
+             38c2446205ea4cd33b10813bae1d7f5e86cbeedcdb9e14e616ee775040288731\
+             f24624f63aafcf788aa80b54edb41cf0dd38731297ef2bc61144c8410b625bfa\
+             36d9d4c6cfad7f647505dd7343f3209ed8a22209cc18bc2501d913b9f5b0753d",
+        ] {
+            let fake = bytes(fake);
+            for prime in PRIMES {
+                assert!(logarithm(remainder(&fake, prime), prime).is_some(), "{prime}");
+            }
+            assert!(!is_weak(&fake));
+        }
+    }
+
+    #[test]
+    fn a_tiny_factor_is_found_wherever_it_is() {
+        assert!(has_tiny_factor(&[167]));
+        assert!(has_tiny_factor(&[1, 2, 3]), "66051 is a multiple of 3");
+        assert!(!has_tiny_factor(&[173]));
+        assert!(!is_weak(&[0]));
+    }
+}

@@ -16,4 +16,6 @@ mod limbo;
 mod malformed;
 mod pki;
 mod swtpm;
+mod tpm_challenge;
+mod tpm_public;
 mod upload;
