@@ -2,6 +2,7 @@
 #![no_main]
 
 use dialect::api_version::ApiVersion;
+use dialect::rest::query::{self, Collection};
 use dialect::rest::{admin, hub, service};
 use libfuzzer_sys::fuzz_target;
 use model::{DeviceId, EnrollmentGroupId, RegistrationId};
@@ -21,6 +22,9 @@ fuzz_target!(|data: &[u8]| {
     }
     let _ = service::bulk::individuals(data, &version);
     let _ = service::bulk::groups(data, &version);
+    if let Ok(text) = query::text(data) {
+        let _ = query::asked(&text, Collection::Enrollments);
+    }
     let _ = admin::dps_body(data);
     let _ = admin::certificate_body(data);
     let _ = admin::link_body(data);
@@ -31,5 +35,6 @@ fuzz_target!(|data: &[u8]| {
             let _ = admin::route(method, text);
         }
         let _ = ApiVersion::of_query(Some(text));
+        let _ = query::asked(text, Collection::Devices);
     }
 });

@@ -25,6 +25,7 @@ use crate::peer::{Peer, TlsVersion};
 use crate::tls::CertificateStatus;
 
 mod broken;
+pub(crate) mod operator;
 
 pub(crate) use broken::Broken;
 

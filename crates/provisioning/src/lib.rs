@@ -17,6 +17,5 @@ pub mod draft;
 pub mod enrollment;
 pub mod explain;
 pub mod instance;
-pub mod query;
 pub mod registration;
 pub mod view;

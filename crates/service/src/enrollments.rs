@@ -5,7 +5,7 @@ use provisioning::draft::{self, DraftError, GroupDraft, IndividualDraft};
 use provisioning::enrollment::{Entry, Group, GroupAttestation, Individual, Mechanism, Stamp};
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, Versioned};
-use store::{Commit, Condition, Page, Write};
+use store::{Commit, Condition, Write};
 
 use crate::instances::demanded;
 use crate::{ApiError, Call, Fault, Service, environment};
@@ -23,19 +23,6 @@ impl Service {
         let row = self.store.individual(dps, id).await?.ok_or(ApiError::NotFound)?;
         let record = self.store.registration(dps, id).await?.map(|row| row.value);
         Ok((row.value, record))
-    }
-
-    /// Individual enrollments in the order of their ids.
-    ///
-    /// # Errors
-    /// [`ApiError::Fault`].
-    pub async fn individuals(
-        &self,
-        dps: &ServiceName,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Individual>, ApiError> {
-        Ok(self.store.individuals(dps, after, limit).await?)
     }
 
     /// Creates or replaces an individual enrollment.

@@ -24,6 +24,7 @@ pub mod observe;
 mod policy_keys;
 mod register;
 mod registrations;
+mod search;
 mod send;
 
 use std::sync::Arc;
@@ -38,8 +39,10 @@ pub use error::{ApiError, Fault};
 pub use instances::{DpsRequest, HubRequest, LinkRequest};
 pub use policy_keys::PolicyKeys;
 pub use register::{Accepted, PollError, Polled, RegisterError};
+pub use search::{Extent, Found, Search};
 pub use send::SendError;
 pub use store::telemetry::{TelemetryError, TelemetryLog};
+pub use store::{DeviceView, IndividualView};
 
 use access::sessions::Sessions;
 use attempts::Attempts;

@@ -1,8 +1,8 @@
 //! Registration records, as operators see and remove them.
 
-use model::{EnrollmentGroupId, IfMatch, RegistrationId, ServiceName, limits};
+use model::{IfMatch, RegistrationId, ServiceName, limits};
 use provisioning::registration::Registration;
-use store::{Commit, Condition, Page, Write};
+use store::{Commit, Condition, Write};
 
 use crate::attempts::Attempt;
 use crate::instances::demanded;
@@ -20,20 +20,6 @@ impl Service {
     ) -> Result<Registration, ApiError> {
         let row = self.store.registration(dps, id).await?.ok_or(ApiError::NotFound)?;
         Ok(row.value)
-    }
-
-    /// The records of a group, orphans of a deleted one included.
-    ///
-    /// # Errors
-    /// [`ApiError::Fault`].
-    pub async fn registrations_of_group(
-        &self,
-        dps: &ServiceName,
-        group: &EnrollmentGroupId,
-        after: Option<&str>,
-        limit: usize,
-    ) -> Result<Page<Registration>, ApiError> {
-        Ok(self.store.registrations_of_group(dps, group, after, limit).await?)
     }
 
     /// Deletes a record; the hub identity and the enrollment stay.

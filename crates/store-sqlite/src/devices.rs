@@ -5,8 +5,8 @@ use hub::identity::Device;
 use hub::twin::Twin;
 use model::{DeviceId, HostName, Revision};
 use provisioning::view::Versioned;
-use rusqlite::Connection;
-use store::{DeviceView, Devices, Page, StoreError};
+use rusqlite::{Connection, Row};
+use store::{DeviceCount, DeviceView, Devices, Page, StoreError, Views};
 
 use crate::apply::Applying;
 use crate::error::Fault;
@@ -38,6 +38,46 @@ impl Devices for Sqlite {
                 (hub.as_str(), after, sql::one_more_than(limit)),
                 limit,
             )
+        })
+        .await
+    }
+
+    async fn device_views(
+        &self,
+        hub: &HostName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Views<DeviceView>, StoreError> {
+        let (hub, after) = (hub.clone(), after.unwrap_or_default().to_owned());
+        self.read("a page of device identities with their twins", move |snapshot| {
+            sql::views(
+                snapshot.connection,
+                "SELECT device.revision, device.doc, device.id, twin.revision, twin.doc
+                 FROM device JOIN twin USING (hub, id)
+                 WHERE device.hub = ?1 AND device.id > ?2 ORDER BY device.id LIMIT ?3",
+                (hub.as_str(), after, sql::one_more_than(limit)),
+                limit,
+                |row| {
+                    let (device, twin) = (sql::versioned(row)?, sql::versioned_at(row, 3)?);
+                    Ok(DeviceView { device, twin })
+                },
+            )
+        })
+        .await
+    }
+
+    async fn device_count(&self, hub: &HostName) -> Result<DeviceCount, StoreError> {
+        let hub = hub.clone();
+        self.read("the number of device identities", move |snapshot| {
+            let mut statement = snapshot.connection.prepare_cached(
+                "SELECT count(*), count(*) FILTER (WHERE doc ->> '$.status' = 'disabled')
+                 FROM device WHERE hub = ?1",
+            )?;
+            let mut rows = statement.query([hub.as_str()])?;
+            let count = |row: &Row<'_>| {
+                Ok(DeviceCount { total: sql::unsigned(row, 0)?, disabled: sql::unsigned(row, 1)? })
+            };
+            rows.next()?.map_or(Ok(DeviceCount::default()), count)
         })
         .await
     }

@@ -5,7 +5,7 @@ use model::{EnrollmentGroupId, RegistrationId, Revision, ServiceName, Sha256};
 use provisioning::enrollment::{Group, Individual, IndividualAttestation};
 use provisioning::view::Versioned;
 use rusqlite::Connection;
-use store::{Enrollments, Page, StoreError};
+use store::{Enrollments, IndividualView, StoreError, Views};
 
 use crate::apply::Applying;
 use crate::error::Fault;
@@ -37,21 +37,30 @@ impl Enrollments for Sqlite {
         .await
     }
 
-    async fn individuals(
+    async fn individual_views(
         &self,
         dps: &ServiceName,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<Individual>, StoreError> {
-        // No key is empty, so that the empty text comes before them all.
+    ) -> Result<Views<IndividualView>, StoreError> {
         let (dps, after) = (dps.clone(), after.unwrap_or_default().to_owned());
-        self.read("a page of individual enrollments", move |snapshot| {
-            sql::page(
+        self.read("a page of individual enrollments with their records", move |snapshot| {
+            sql::views(
                 snapshot.connection,
-                "SELECT revision, doc, key FROM individual
-                 WHERE dps = ?1 AND key > ?2 ORDER BY key LIMIT ?3",
+                "SELECT individual.revision, individual.doc, individual.key,
+                        registration.revision, registration.doc
+                 FROM individual LEFT JOIN registration USING (dps, key)
+                 WHERE individual.dps = ?1 AND individual.key > ?2
+                 ORDER BY individual.key LIMIT ?3",
                 (dps.as_str(), after, sql::one_more_than(limit)),
                 limit,
+                |row| {
+                    let registration = match row.get::<_, Option<i64>>(3)? {
+                        Some(_) => Some(sql::versioned_at(row, 3)?),
+                        None => None,
+                    };
+                    Ok(IndividualView { individual: sql::versioned(row)?, registration })
+                },
             )
         })
         .await

@@ -5,7 +5,7 @@ use provisioning::view::Versioned;
 use rusqlite::{Connection, OptionalExtension, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use store::Page;
+use store::{Page, Views};
 
 use crate::error::Fault;
 
@@ -27,7 +27,15 @@ pub(crate) fn parsed<T: DeserializeOwned>(row: &Row<'_>, column: usize) -> Resul
 
 /// A row of which the first columns are revision and document.
 pub(crate) fn versioned<T: DeserializeOwned>(row: &Row<'_>) -> Result<Versioned<T>, Fault> {
-    Ok(Versioned { revision: Revision(unsigned(row, 0)?), value: parsed(row, 1)? })
+    versioned_at(row, 0)
+}
+
+/// A revision at a column and the document behind it.
+pub(crate) fn versioned_at<T: DeserializeOwned>(
+    row: &Row<'_>,
+    column: usize,
+) -> Result<Versioned<T>, Fault> {
+    Ok(Versioned { revision: Revision(unsigned(row, column)?), value: parsed(row, column + 1)? })
 }
 
 /// At most one row.
@@ -63,18 +71,31 @@ pub(crate) fn page<T: DeserializeOwned>(
     params: impl Params,
     limit: usize,
 ) -> Result<Page<T>, Fault> {
+    let Views { views: rows, next } = views(connection, sql, params, limit, versioned)?;
+    Ok(Page { rows, next })
+}
+
+/// A page of what `view` makes of a row, of a statement whose third column is the key and that
+/// gives one row more than `limit`.
+pub(crate) fn views<V>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    limit: usize,
+    view: impl Fn(&Row<'_>) -> Result<V, Fault>,
+) -> Result<Views<V>, Fault> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut found = statement.query(params)?;
-    let mut rows = Vec::new();
+    let mut views = Vec::new();
     let mut last = None;
     while let Some(row) = found.next()? {
-        if rows.len() == limit {
-            return Ok(Page { rows, next: last });
+        if views.len() == limit {
+            return Ok(Views { views, next: last });
         }
-        rows.push(versioned(row)?);
+        views.push(view(row)?);
         last = Some(row.get(2)?);
     }
-    Ok(Page { rows, next: None })
+    Ok(Views { views, next: None })
 }
 
 /// How many rows a statement must give so that [`page`] can tell whether more follow.

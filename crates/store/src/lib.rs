@@ -22,5 +22,6 @@ mod traits;
 pub use commit::{AuditLine, ChangeScope, Commit, Committed, Condition, RefusedBound, Write};
 pub use error::{CommitError, StoreError};
 pub use traits::{
-    Change, DeviceView, Devices, Enrollments, Instances, Page, Registrations, Store, StoreWork,
+    Change, DeviceCount, DeviceView, Devices, Enrollments, IndividualView, Instances, Page,
+    Registrations, Store, StoreWork, Views,
 };

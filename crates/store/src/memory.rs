@@ -8,7 +8,7 @@ mod rows;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
-use hub::identity::Device;
+use hub::identity::{Device, DeviceStatus};
 use hub::instance::Hub;
 use model::{DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256};
 use provisioning::enrollment::{EntryId, Group, Individual};
@@ -19,7 +19,8 @@ use provisioning::view::{InstanceView, RegistrationView, Versioned};
 use crate::commit::{AuditLine, Commit, Committed};
 use crate::error::{CommitError, StoreError};
 use crate::traits::{
-    Change, DeviceView, Devices, Enrollments, Instances, Page, Registrations, Store,
+    Change, DeviceCount, DeviceView, Devices, Enrollments, IndividualView, Instances, Page,
+    Registrations, Store, Views,
 };
 use rows::{Instance, Rows};
 
@@ -114,15 +115,22 @@ impl Enrollments for Memory {
         Ok(instance.map(|found| found.by_leaf(thumbprint)).unwrap_or_default())
     }
 
-    async fn individuals(
+    async fn individual_views(
         &self,
         dps: &ServiceName,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<Individual>, StoreError> {
+    ) -> Result<Views<IndividualView>, StoreError> {
         let kept = self.kept();
-        let rows = kept.rows.instances.get(dps).into_iter().flat_map(|found| &found.individuals);
-        Ok(page(rows.map(|(id, row)| (id.key(), row)), after, limit))
+        let instance = kept.rows.instances.get(dps);
+        let rows = instance.into_iter().flat_map(|found| &found.individuals);
+        let page = page(rows.map(|(id, row)| (id.key(), row)), after, limit);
+        let record = |id: &RegistrationId| instance?.registrations.get(id).map(owned);
+        let view = |individual: Versioned<Individual>| IndividualView {
+            registration: record(&individual.value.registration_id),
+            individual,
+        };
+        Ok(Views { views: page.rows.into_iter().map(view).collect(), next: page.next })
     }
 
     async fn individual_count(&self, dps: &ServiceName) -> Result<u64, StoreError> {
@@ -207,6 +215,34 @@ impl Devices for Memory {
         let kept = self.kept();
         let rows = kept.rows.devices.iter().filter(|((host, _), _)| host == hub);
         Ok(page(rows.map(|((_, id), row)| (id.as_str(), row)), after, limit))
+    }
+
+    async fn device_views(
+        &self,
+        hub: &HostName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Views<DeviceView>, StoreError> {
+        let kept = self.kept();
+        let rows = kept.rows.devices.iter();
+        let whole = rows.filter(|(key, _)| key.0 == *hub && kept.rows.twins.contains_key(key));
+        let page = page(whole.map(|((_, id), row)| (id.as_str(), row)), after, limit);
+        let view = |device: Versioned<Device>| {
+            let key = (hub.clone(), device.value.device_id.clone());
+            kept.rows.twins.get(&key).map(owned).map(|twin| DeviceView { device, twin })
+        };
+        Ok(Views { views: page.rows.into_iter().filter_map(view).collect(), next: page.next })
+    }
+
+    async fn device_count(&self, hub: &HostName) -> Result<DeviceCount, StoreError> {
+        let kept = self.kept();
+        let rows = kept.rows.devices.iter().filter(|((host, _), _)| host == hub);
+        let mut count = DeviceCount::default();
+        for (_, row) in rows {
+            count.total += 1;
+            count.disabled += u64::from(row.value.status == DeviceStatus::Disabled);
+        }
+        Ok(count)
     }
 }
 

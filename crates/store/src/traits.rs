@@ -33,6 +33,33 @@ pub struct DeviceView {
     pub twin: Versioned<Twin>,
 }
 
+/// An individual enrollment with the record of its id.
+#[derive(Clone, Debug)]
+pub struct IndividualView {
+    /// The entry.
+    pub individual: Versioned<Individual>,
+    /// The record, whoever owns it.
+    pub registration: Option<Versioned<Registration>>,
+}
+
+/// Views in the order of their keys, and where to go on.
+#[derive(Clone, Debug)]
+pub struct Views<V> {
+    /// At most as many as were asked for.
+    pub views: Vec<V>,
+    /// The key of the last view where more may follow.
+    pub next: Option<String>,
+}
+
+/// How many identities a hub has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeviceCount {
+    /// All of them.
+    pub total: u64,
+    /// Those that may not connect.
+    pub disabled: u64,
+}
+
 /// A change that live sessions must hear of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
@@ -71,13 +98,14 @@ pub trait Enrollments: Send + Sync {
         dps: &ServiceName,
         thumbprint: &Sha256,
     ) -> Result<Vec<Versioned<Individual>>, StoreError>;
-    /// Individual enrollments in the order of their lower-case ids, after a key.
-    async fn individuals(
+    /// Individual enrollments in the order of their lower-case ids, after a key, each with the
+    /// record of its id, of one snapshot.
+    async fn individual_views(
         &self,
         dps: &ServiceName,
         after: Option<&str>,
         limit: usize,
-    ) -> Result<Page<Individual>, StoreError>;
+    ) -> Result<Views<IndividualView>, StoreError>;
     /// How many individual enrollments there are.
     async fn individual_count(&self, dps: &ServiceName) -> Result<u64, StoreError>;
     /// One group.
@@ -130,6 +158,15 @@ pub trait Devices: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Device>, StoreError>;
+    /// Identities with their twins in the order of their ids, after a key, of one snapshot.
+    async fn device_views(
+        &self,
+        hub: &HostName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Views<DeviceView>, StoreError>;
+    /// How many identities there are; it may look at each.
+    async fn device_count(&self, hub: &HostName) -> Result<DeviceCount, StoreError>;
 }
 
 /// How much a store's writer has done since it was opened.

@@ -3,7 +3,6 @@
 //! Source: `iot-hub` §2 and §4.
 
 mod device;
-mod query;
 mod route;
 pub mod telemetry;
 #[cfg(test)]
@@ -15,7 +14,6 @@ use base64::engine::general_purpose::STANDARD;
 use model::{Etag, IfMatch};
 
 pub use device::{ConnectionState, DeviceJson, Presence, Telling, draft, json};
-pub use query::{lists_all, query_headers};
 pub use route::{Route, route};
 pub use twin::{TwinJson, twin};
 

@@ -5,6 +5,7 @@ pub mod device;
 pub mod error;
 pub mod hub;
 pub mod monitoring;
+pub mod query;
 pub mod service;
 
 use crate::percent;

@@ -9,11 +9,11 @@ use attestation::x509::Certificate;
 use dialect::json::utf8_json;
 use dialect::rest::error::{self, ApiFault, Missing, WireError};
 use dialect::rest::hub::{self, ConnectionState, Presence, Route, Telling, telemetry};
-use dialect::rest::service::{media_type, query};
+use dialect::rest::service::media_type;
 use model::{DeviceId, HostName, limits};
 use service::{ApiError, Call, Connecting, Message, SendError};
 
-use super::{Asked, Reply};
+use super::{Asked, Reply, search};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
 
@@ -84,7 +84,7 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
                 .collect();
             Ok(Reply::json(200, utf8_json(&rows)))
         }
-        Route::QueryDevices => query_devices(gateway, host, &asked).await,
+        Route::QueryDevices => search::devices(gateway, host, &asked).await,
         Route::GetDevice(id) => {
             let view = own.device(host, &id).await.map_err(failed_for(id.as_str()))?;
             let device = &view.device.value;
@@ -153,45 +153,12 @@ async fn send(
     }
 }
 
-/// All twins, page by page: the query by which az lists identities.
-async fn query_devices(
-    gateway: &Gateway,
-    host: &HostName,
-    asked: &Asked,
-) -> Result<Reply, WireError> {
-    let fault = |fault: ApiFault| faults::hub(&fault);
-    let text = query::text(&asked.body).map_err(fault)?;
-    hub::lists_all(&text).map_err(fault)?;
-    let page = query::page(asked.header("x-ms-max-item-count"), asked.header("x-ms-continuation"));
-    let query::PageRequest { limit, after } = page.map_err(fault)?;
-    let own = &gateway.service;
-    let page = own.devices(host, after.as_deref(), limit).await.map_err(failed_for("*"))?;
-    let mut views = Vec::with_capacity(page.rows.len());
-    for row in &page.rows {
-        // One that was deleted since the page was read is left out.
-        match own.device(host, &row.value.device_id).await {
-            Ok(view) => views.push(view),
-            Err(ApiError::NotFound) => {}
-            Err(error) => return Err(failed_for("*")(error)),
-        }
-    }
-    let rows: Vec<_> = views
-        .iter()
-        .map(|view| {
-            let presence = presence(gateway, host, &view.device.value.device_id);
-            hub::twin(&view.device.value, &view.twin.value, presence)
-        })
-        .collect();
-    let reply = Reply::json(200, utf8_json(&rows));
-    Ok(reply.with(hub::query_headers(limit, page.next.as_deref())))
-}
-
-fn failed_for(id: &str) -> impl Fn(ApiError) -> WireError {
+pub(super) fn failed_for(id: &str) -> impl Fn(ApiError) -> WireError {
     let missing = Missing::Device { id: id.to_owned() };
     move |error| faults::hub_api(&error, missing.clone())
 }
 
-fn presence(gateway: &Gateway, host: &HostName, id: &DeviceId) -> Presence {
+pub(super) fn presence(gateway: &Gateway, host: &HostName, id: &DeviceId) -> Presence {
     let key = (host.clone(), id.clone());
     let state = match gateway.service.sessions().is_connected(&key) {
         true => ConnectionState::Connected,

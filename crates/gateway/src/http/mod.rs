@@ -5,6 +5,9 @@ mod bulk;
 mod device;
 mod hub;
 mod operator;
+mod search;
+#[cfg(test)]
+mod tests;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};

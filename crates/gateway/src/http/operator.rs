@@ -6,15 +6,12 @@ use attestation::access;
 use dialect::json::utf8_json;
 use dialect::rest::error::{self, ApiFault, Missing, WireError};
 use dialect::rest::service::attestation::AttestationJson;
-use dialect::rest::service::query::{ItemType, PageRequest};
-use dialect::rest::service::{
-    Keys, Route, enrollment, group, media_type, query, registration, route,
-};
+use dialect::rest::service::{Keys, Route, enrollment, group, media_type, registration, route};
 use model::{IfMatch, ServiceName};
 use provisioning::instance::{Right, grants};
 use service::{ApiError, Call};
 
-use super::{Asked, Reply, bulk};
+use super::{Asked, Reply, bulk, search};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
 
@@ -98,7 +95,7 @@ pub(super) async fn answer(
             let deleted = own.delete_individual(&call, dps, &id, &if_match).await;
             deleted.map_err(enrollment_fault).map(|()| Reply::empty(204))
         }
-        Route::QueryIndividuals => query_individuals(gateway, dps, &asked).await,
+        Route::QueryIndividuals => search::individuals(gateway, dps, &asked).await,
         Route::IndividualMechanism(id) => {
             let (entry, _) = own.individual(dps, &id).await.map_err(enrollment_fault)?;
             let json = AttestationJson::of_individual(&entry.attestation, Keys::Written);
@@ -118,7 +115,7 @@ pub(super) async fn answer(
             let deleted = own.delete_group(&call, dps, &id, &if_match).await;
             deleted.map_err(enrollment_fault).map(|()| Reply::empty(204))
         }
-        Route::QueryGroups => query_groups(gateway, dps, &asked).await,
+        Route::QueryGroups => search::groups(gateway, dps, &asked).await,
         Route::GroupMechanism(id) => {
             let entry = own.group(dps, &id).await.map_err(enrollment_fault)?;
             let json = AttestationJson::of_group(&entry.attestation, Keys::Written);
@@ -132,7 +129,7 @@ pub(super) async fn answer(
             let deleted = own.delete_registration(&call, dps, &id, &if_match).await;
             deleted.map_err(record_fault).map(|()| Reply::empty(204))
         }
-        Route::QueryRegistrations(id) => query_registrations(gateway, dps, &id, &asked).await,
+        Route::QueryRegistrations(id) => search::registrations(gateway, dps, &id, &asked).await,
         Route::BulkIndividuals => bulk::of_individuals(gateway, dps, &call, &asked, &version).await,
         Route::BulkGroups => bulk::of_groups(gateway, dps, &call, &asked, &version).await,
     }
@@ -154,68 +151,4 @@ fn authorize(
         access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
             .map_err(error::dps)?;
     Ok(Call { actor: policy.name.to_string(), ..asked.call.clone() })
-}
-
-fn page(asked: &Asked) -> Result<PageRequest, WireError> {
-    query::page(asked.header("x-ms-max-item-count"), asked.header("x-ms-continuation"))
-        .map_err(|fault| faults::dps(&fault))
-}
-
-/// The query's text must be one for this collection; the rest of it is not looked at.
-fn checked(asked: &Asked, collection: provisioning::query::Collection) -> Result<(), WireError> {
-    let text = query::text(&asked.body).map_err(|fault| faults::dps(&fault))?;
-    provisioning::query::check(&text, collection).map_err(|error| error::dps(&error))
-}
-
-fn paged(item: ItemType, limit: usize, next: Option<&str>, rows: &impl serde::Serialize) -> Reply {
-    Reply::json(200, utf8_json(rows)).with(query::headers(item, limit, next))
-}
-
-async fn query_individuals(
-    gateway: &Gateway,
-    dps: &ServiceName,
-    asked: &Asked,
-) -> Result<Reply, WireError> {
-    checked(asked, provisioning::query::Collection::Enrollments)?;
-    let PageRequest { limit, after } = page(asked)?;
-    let own = &gateway.service;
-    let page = own.individuals(dps, after.as_deref(), limit).await;
-    let page = page.map_err(|error| faults::dps_api(&error, Missing::Enrollment))?;
-    let rows: Vec<_> =
-        page.rows.iter().map(|row| enrollment::json(&row.value, None, Keys::Withheld)).collect();
-    Ok(paged(ItemType::Enrollment, limit, page.next.as_deref(), &rows))
-}
-
-async fn query_groups(
-    gateway: &Gateway,
-    dps: &ServiceName,
-    asked: &Asked,
-) -> Result<Reply, WireError> {
-    checked(asked, provisioning::query::Collection::EnrollmentGroups)?;
-    let PageRequest { limit, after } = page(asked)?;
-    let groups = gateway.service.groups(dps).await;
-    let groups = groups.map_err(|error| faults::dps_api(&error, Missing::Enrollment))?;
-    let behind = |id: &str| after.as_deref().is_none_or(|after| id > after);
-    let mut rows = groups.iter().map(|row| &row.value).filter(|group| behind(group.id.key()));
-    let here: Vec<_> = rows.by_ref().take(limit).collect();
-    let next = match (rows.next(), here.last()) {
-        (Some(_), Some(last)) => Some(last.id.key().to_owned()),
-        (_, _) => None,
-    };
-    let json: Vec<_> = here.iter().map(|group| group::json(group, Keys::Withheld)).collect();
-    Ok(paged(ItemType::EnrollmentGroup, limit, next.as_deref(), &json))
-}
-
-async fn query_registrations(
-    gateway: &Gateway,
-    dps: &ServiceName,
-    id: &model::EnrollmentGroupId,
-    asked: &Asked,
-) -> Result<Reply, WireError> {
-    checked(asked, provisioning::query::Collection::DeviceRegistrations)?;
-    let PageRequest { limit, after } = page(asked)?;
-    let page = gateway.service.registrations_of_group(dps, id, after.as_deref(), limit).await;
-    let page = page.map_err(|error| faults::dps_api(&error, Missing::Registration))?;
-    let rows: Vec<_> = page.rows.iter().map(|row| registration::json(&row.value)).collect();
-    Ok(paged(ItemType::DeviceRegistration, limit, page.next.as_deref(), &rows))
 }

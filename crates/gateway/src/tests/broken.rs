@@ -12,8 +12,8 @@ use provisioning::instance::Dps;
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, RegistrationView, Versioned};
 use store::{
-    Change, Commit, CommitError, Committed, DeviceView, Devices, Enrollments, Instances, Page,
-    Registrations, Store, StoreError,
+    Change, Commit, CommitError, Committed, DeviceCount, DeviceView, Devices, Enrollments,
+    IndividualView, Instances, Page, Registrations, Store, StoreError, Views,
 };
 
 /// Fails at everything while the flag is up.
@@ -65,13 +65,13 @@ impl Enrollments for Broken {
         self.answer(Vec::new())
     }
 
-    async fn individuals(
+    async fn individual_views(
         &self,
         _: &ServiceName,
         _: Option<&str>,
         _: usize,
-    ) -> Result<Page<Individual>, StoreError> {
-        self.page()
+    ) -> Result<Views<IndividualView>, StoreError> {
+        self.answer(Views { views: Vec::new(), next: None })
     }
 
     async fn individual_count(&self, _: &ServiceName) -> Result<u64, StoreError> {
@@ -130,6 +130,19 @@ impl Devices for Broken {
         _: usize,
     ) -> Result<Page<Device>, StoreError> {
         self.page()
+    }
+
+    async fn device_views(
+        &self,
+        _: &HostName,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Views<DeviceView>, StoreError> {
+        self.answer(Views { views: Vec::new(), next: None })
+    }
+
+    async fn device_count(&self, _: &HostName) -> Result<DeviceCount, StoreError> {
+        self.answer(DeviceCount::default())
     }
 }
 

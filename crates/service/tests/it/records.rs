@@ -136,7 +136,7 @@ async fn d_12_an_individuals_record_goes_with_it_and_a_groups_stay() {
     assert!(w.record("own").await.is_none());
     w.delete_group("g").await;
     assert!(w.record("member").await.is_some());
-    let page = w.service.registrations_of_group(&w.dps, &group_id("g"), None, 10).await.unwrap();
+    let page = w.records_of(&group_id("g"), None, 10).await;
     assert_eq!(page.rows.len(), 1);
 }
 
@@ -198,7 +198,7 @@ async fn s_c9_s_35_a_retry_storm_leaves_one_record() {
     for _ in 0..1000 {
         assert_eq!(w.outcome("dev", &evidence).await, "disabled");
     }
-    let page = w.service.registrations_of_group(&w.dps, &group_id("off"), None, 10).await.unwrap();
+    let page = w.records_of(&group_id("off"), None, 10).await;
     assert_eq!(page.rows.len(), 1);
 }
 
@@ -253,7 +253,7 @@ async fn r_16_r_14_records_are_re_owned_by_the_entry_used_last() {
     w.outcome("dev", &as_member).await;
     w.put("dev", &keyed(1)).await;
     assert_eq!(w.outcome("dev", &w.token("dev", &key(1))).await, "assigned");
-    let page = w.service.registrations_of_group(&w.dps, &group_id("g"), None, 10).await.unwrap();
+    let page = w.records_of(&group_id("g"), None, 10).await;
     assert!(page.rows.is_empty());
 }
 

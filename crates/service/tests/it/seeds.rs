@@ -46,9 +46,9 @@ async fn s_17_a_whole_group_goes_step_by_step() {
     }
     w.put_group("g", &disabled(keyed(2))).await;
     let g = group_id("g");
-    let first = w.service.registrations_of_group(&w.dps, &g, None, 2).await.unwrap();
+    let first = w.records_of(&g, None, 2).await;
     let after = first.next.clone();
-    let rest = w.service.registrations_of_group(&w.dps, &g, after.as_deref(), 2).await.unwrap();
+    let rest = w.records_of(&g, after.as_deref(), 2).await;
     assert_eq!((first.rows.len(), rest.rows.len(), rest.next), (2, 1, None));
     for row in first.rows.iter().chain(&rest.rows) {
         let place = row.value.assignment.clone().unwrap();
@@ -157,11 +157,11 @@ async fn s_39_s_107_a_removed_entry_is_gone_from_every_page() {
     for name in ["a", "b", "c", "d"] {
         w.put(name, &keyed(1)).await;
     }
-    let first = w.service.individuals(&w.dps, None, 2).await.unwrap();
+    let first = w.entries(None, 2).await;
     let after = first.next.unwrap();
     w.delete("b").await;
     w.delete("c").await;
-    let rest = w.service.individuals(&w.dps, Some(&after), 10).await.unwrap();
+    let rest = w.entries(Some(&after), 10).await;
     let names: Vec<_> = rest.rows.iter().map(|row| row.value.registration_id.to_string()).collect();
     assert_eq!(names, ["d"]);
     assert_eq!(w.outcome("b", &w.token("b", &key(1))).await, "401");
@@ -219,7 +219,7 @@ async fn s_60_the_groups_list_shows_each_devices_hub() {
         let name = format!("d{number}");
         w.outcome(&name, &w.token(&name, &key(2).derive(&name))).await;
     }
-    let page = w.service.registrations_of_group(&w.dps, &group_id("g"), None, 100).await.unwrap();
+    let page = w.records_of(&group_id("g"), None, 100).await;
     for row in &page.rows {
         let place = row.value.assignment.clone().unwrap();
         assert!(w.service.device(&place.hub, &place.device_id).await.is_ok());
@@ -253,7 +253,7 @@ async fn s_68_s_59_without_the_entry_the_device_is_the_groups_once_more() {
     assert_eq!(w.outcome("dev", &evidence).await, "disabled");
     w.delete("dev").await;
     assert_eq!(w.outcome("dev", &evidence).await, "assigned");
-    let page = w.service.registrations_of_group(&w.dps, &group_id("g"), None, 10).await.unwrap();
+    let page = w.records_of(&group_id("g"), None, 10).await;
     assert_eq!(page.rows[0].value.status, RegistrationStatus::Assigned);
 }
 

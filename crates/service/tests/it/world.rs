@@ -11,12 +11,12 @@ use model::{
     DeviceId, EnrollmentGroupId, HostName, IfMatch, RegistrationId, ServiceName, Timestamp,
 };
 use provisioning::draft::{GroupDraft, IndividualDraft};
-use provisioning::enrollment::ProvisioningStatus;
+use provisioning::enrollment::{Individual, ProvisioningStatus};
 use provisioning::registration::Registration;
-use provisioning::view::{Evidence, RegistrationRequest};
+use provisioning::view::{Evidence, RegistrationRequest, Versioned};
 use service::{
-    Accepted, Call, Clock, DpsRequest, Entropy, HubRequest, LinkRequest, PollError, Polled,
-    RegisterError, Service, TelemetryError, TelemetryLog,
+    Accepted, Call, Clock, DpsRequest, Entropy, Extent, Found, HubRequest, LinkRequest, PollError,
+    Polled, RegisterError, Search, Service, TelemetryError, TelemetryLog,
 };
 use store::memory::Memory;
 
@@ -237,6 +237,22 @@ impl World {
             Polled::Record(record) => format!("{:?}", record.status).to_lowercase(),
             Polled::Disabled(_) => "disabled".to_owned(),
         }
+    }
+
+    pub async fn entries(&self, after: Option<&str>, limit: usize) -> Found<Versioned<Individual>> {
+        let search = Search { after, extent: Extent::Rows(limit), ids: None };
+        let pick = |view: store::IndividualView| Some(view.individual);
+        self.service.search_individuals(&self.dps, &search, pick).await.unwrap()
+    }
+
+    pub async fn records_of(
+        &self,
+        group: &EnrollmentGroupId,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Found<Versioned<Registration>> {
+        let search = Search { after, extent: Extent::Rows(limit), ids: None };
+        self.service.search_registrations(&self.dps, group, &search, Some).await.unwrap()
     }
 
     pub async fn record(&self, name: &str) -> Option<Registration> {

@@ -44,11 +44,10 @@ pub(crate) async fn whole_ids(store: &Sqlite) -> BTreeSet<String> {
     let mut ids = BTreeSet::new();
     let mut after = None;
     loop {
-        let page = store.individuals(&service(DPS), after.as_deref(), 500).await.unwrap();
-        for row in page.rows {
-            let id = row.value.registration_id;
-            let record = store.registration(&service(DPS), &id).await.unwrap();
-            assert!(record.is_some(), "{id} has no record");
+        let page = store.individual_views(&service(DPS), after.as_deref(), 500).await.unwrap();
+        for view in page.views {
+            let id = view.individual.value.registration_id;
+            assert!(view.registration.is_some(), "{id} has no record");
             let device = store.device(&host(HUB), &did(id.as_str())).await.unwrap();
             assert!(device.is_some(), "{id} has no identity");
             ids.insert(id.as_str().to_owned());

@@ -1,10 +1,11 @@
 //! Device identities and their twins.
 
+use hub::identity::DeviceStatus;
 use serde_json::json as value;
 
 use super::fixtures::{device, did, host, hub, twin};
 use super::{json, write};
-use crate::{DeviceView, Store, Write};
+use crate::{DeviceCount, DeviceView, Store, Write};
 
 async fn begin(store: &dyn Store) {
     write(store, vec![Write::Hub(Box::new(hub("hub-a", "hub-a.localhost")))]).await;
@@ -84,6 +85,43 @@ pub async fn devices_are_paged_in_the_order_of_their_ids(store: &dyn Store) {
     assert_eq!(page(None).await, ("B a".to_owned(), Some("a".to_owned())));
     write(store, vec![Write::DeleteDevice(host("hub-a.localhost"), did("a"))]).await;
     assert_eq!(page(Some("a")).await, ("b c$".to_owned(), None));
+}
+
+/// Only what has both is a view; pages are as those of identities alone.
+pub async fn views_are_of_identities_that_have_a_twin(store: &dyn Store) {
+    begin(store).await;
+    write(store, vec![put("a"), put_twin("a"), put("b"), put("c"), put_twin("c")]).await;
+    write(store, vec![put("d"), put_twin("d")]).await;
+    let page = async |after: Option<&str>, limit: usize| {
+        let found = store.device_views(&host("hub-a.localhost"), after, limit).await.unwrap();
+        let ids: Vec<_> = found
+            .views
+            .iter()
+            .map(|view| view.device.value.device_id.as_str().to_owned())
+            .collect();
+        assert!(found.views.iter().all(|view| view.twin.value == twin()));
+        (ids.join(" "), found.next)
+    };
+    assert_eq!(page(None, 2).await, ("a c".to_owned(), Some("c".to_owned())));
+    assert_eq!(page(Some("c"), 2).await, ("d".to_owned(), None));
+    assert_eq!(page(None, 3).await.1, None);
+    let elsewhere = store.device_views(&host("hub-b.localhost"), None, 2).await.unwrap();
+    assert!(elsewhere.views.is_empty());
+}
+
+/// Of one hub, twin or no twin.
+pub async fn identities_are_counted_by_status(store: &dyn Store) {
+    begin(store).await;
+    write(store, vec![Write::Hub(Box::new(hub("hub-b", "hub-b.localhost")))]).await;
+    let mut disabled = device("off");
+    disabled.status = DeviceStatus::Disabled;
+    write(store, vec![put("a"), put("b"), put_twin("b")]).await;
+    write(store, vec![Write::Device(host("hub-a.localhost"), Box::new(disabled.clone()))]).await;
+    write(store, vec![Write::Device(host("hub-b.localhost"), Box::new(disabled))]).await;
+    let count = store.device_count(&host("hub-a.localhost")).await.unwrap();
+    assert_eq!(count, DeviceCount { total: 3, disabled: 1 });
+    let none = store.device_count(&host("hub-c.localhost")).await.unwrap();
+    assert_eq!(none, DeviceCount::default());
 }
 
 /// A number that a device reported is the same number when it is read.

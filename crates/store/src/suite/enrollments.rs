@@ -3,7 +3,10 @@
 use model::HostName;
 use serde_json::json as value;
 
-use super::fixtures::{certificate, dps, host, individual, individual_x509, rid, service};
+use super::fixtures::{
+    assigned, certificate, dps, group_ref, host, individual, individual_ref, individual_x509, rid,
+    service,
+};
 use super::{json, write};
 use crate::{Store, Write};
 
@@ -77,8 +80,10 @@ async fn pages(store: &dyn Store, limit: usize) -> Vec<Vec<String>> {
     let mut after: Option<String> = None;
     let mut pages = Vec::new();
     loop {
-        let page = store.individuals(&service("dps-a"), after.as_deref(), limit).await.unwrap();
-        let ids = page.rows.into_iter().map(|row| row.value.registration_id.key().to_owned());
+        let page =
+            store.individual_views(&service("dps-a"), after.as_deref(), limit).await.unwrap();
+        let ids = page.views.into_iter();
+        let ids = ids.map(|view| view.individual.value.registration_id.key().to_owned());
         pages.push(ids.collect());
         after = page.next;
         if after.is_none() {
@@ -103,13 +108,32 @@ pub async fn individuals_are_paged_in_the_order_of_their_ids(store: &dyn Store) 
 pub async fn paging_goes_on_after_a_removed_entry(store: &dyn Store) {
     begin(store).await;
     write(store, ["a", "b", "c", "d"].map(put).into()).await;
-    let first = store.individuals(&service("dps-a"), None, 2).await.unwrap();
+    let first = store.individual_views(&service("dps-a"), None, 2).await.unwrap();
     assert_eq!(first.next.as_deref(), Some("b"));
     write(store, vec![Write::DeleteIndividual(service("dps-a"), rid("b"))]).await;
-    let second = store.individuals(&service("dps-a"), first.next.as_deref(), 2).await.unwrap();
-    let ids: Vec<_> = second.rows.iter().map(|row| row.value.registration_id.as_str()).collect();
+    let second = store.individual_views(&service("dps-a"), first.next.as_deref(), 2).await.unwrap();
+    let ids: Vec<_> =
+        second.views.iter().map(|view| view.individual.value.registration_id.as_str()).collect();
     assert_eq!(ids, ["c", "d"]);
     assert_eq!(second.next, None);
+}
+
+/// The record is that of the id, whoever owns it and however either spells it.
+pub async fn individuals_come_with_the_record_of_their_id(store: &dyn Store) {
+    begin(store).await;
+    let record =
+        |id: &str, owner| Write::Registration(service("dps-a"), Box::new(assigned(id, owner)));
+    write(store, vec![put("a"), put("b"), put("c")]).await;
+    write(store, vec![record("B", group_ref("g", 1)), record("d", individual_ref("d", 1))]).await;
+    write(store, vec![Write::Dps(Box::new(dps("dps-b")))]).await;
+    let other = Box::new(assigned("c", group_ref("g", 1)));
+    write(store, vec![Write::Registration(service("dps-b"), other)]).await;
+    let found = store.individual_views(&service("dps-a"), None, 10).await.unwrap();
+    let records = found.views.iter().map(|view| {
+        let record = view.registration.as_ref();
+        record.map(|record| record.value.registration_id.as_str().to_owned())
+    });
+    assert_eq!(records.collect::<Vec<_>>(), [None, Some("B".to_owned()), None]);
 }
 
 /// The count is of rows, not of writes, and of one instance.

@@ -361,8 +361,12 @@ async fn read_instance(store: &dyn Store, name: &str, read: &mut Read) {
         }
     }
     for after in [None, Some("dev-a")] {
-        let page = store.individuals(&dps_name, after, 2).await.unwrap();
-        read.answer(format!("{name}: entries after {after:?}"), &(values(&page.rows), page.next));
+        let page = store.individual_views(&dps_name, after, 2).await.unwrap();
+        let records: Vec<_> =
+            page.views.iter().filter_map(|view| view.registration.clone()).collect();
+        let entries: Vec<_> = page.views.into_iter().map(|view| view.individual).collect();
+        let what = format!("{name}: entries after {after:?}");
+        read.answer(what, &(values(&entries), values(&records), page.next));
     }
     read.answer(
         format!("{name}: number of entries"),

@@ -46,7 +46,7 @@ pub async fn unknown_instance_is_none(store: &dyn Store) {
     assert!(store.registration(&name, &rid("r")).await.unwrap().is_none());
     assert!(store.group(&name, &gid("g")).await.unwrap().is_none());
     assert_eq!(store.individual_count(&name).await.unwrap(), 0);
-    assert!(store.individuals(&name, None, 10).await.unwrap().rows.is_empty());
+    assert!(store.individual_views(&name, None, 10).await.unwrap().views.is_empty());
     let thumbprint = certificate(0).content_hash();
     assert!(store.individuals_by_leaf(&name, &thumbprint).await.unwrap().is_empty());
     let page = store.registrations_of_group(&name, &gid("g"), None, 10).await.unwrap();

@@ -61,14 +61,17 @@ macro_rules! suite {
             devices:
                 devices_are_paged_in_the_order_of_their_ids
                 identity_and_twin_have_revisions_of_their_own
+                identities_are_counted_by_status
                 identity_is_shown_with_its_twin_only
                 ids_of_devices_are_told_apart_by_case
                 removed_identity_takes_its_twin_along
-                twin_comes_back_to_the_last_digit;
+                twin_comes_back_to_the_last_digit
+                views_are_of_identities_that_have_a_twin;
             enrollments:
                 count_follows_what_is_written_and_removed
                 individual_comes_back_as_it_was_written
                 individuals_are_found_by_the_leaf_in_either_slot_oldest_first
+                individuals_come_with_the_record_of_their_id
                 individuals_are_paged_in_the_order_of_their_ids
                 paging_goes_on_after_a_removed_entry
                 registration_ids_are_the_same_in_any_case;

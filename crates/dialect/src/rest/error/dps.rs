@@ -5,7 +5,6 @@ use provisioning::decide::Rejection;
 use provisioning::draft::DraftError;
 use provisioning::enrollment::Mechanism;
 use provisioning::explain::Disbelief;
-use provisioning::query::QueryError;
 
 use super::{ApiFault, Code, Missing, RETRY_AFTER_S, WireError};
 
@@ -39,8 +38,6 @@ pub enum DpsFault<'a> {
     Stranger(Option<Mechanism>),
     /// An enrollment breaks a rule.
     Draft(&'a DraftError),
-    /// A query is not answered.
-    Query(&'a QueryError),
     /// A shared access policy's token gives no access.
     Access(access::Denied),
     /// All else.
@@ -50,11 +47,6 @@ pub enum DpsFault<'a> {
 impl<'a> From<&'a DraftError> for DpsFault<'a> {
     fn from(fault: &'a DraftError) -> Self {
         Self::Draft(fault)
-    }
-}
-impl<'a> From<&'a QueryError> for DpsFault<'a> {
-    fn from(fault: &'a QueryError) -> Self {
-        Self::Query(fault)
     }
 }
 impl From<access::Denied> for DpsFault<'_> {
@@ -81,7 +73,6 @@ pub fn dps<'a>(fault: impl Into<DpsFault<'a>>) -> WireError {
         }
         DpsFault::Stranger(shown) => stranger(shown, None),
         DpsFault::Draft(fault) => draft(fault),
-        DpsFault::Query(fault) => INVALID.says(format!("{fault}.")),
         DpsFault::Access(fault) => access(fault),
         DpsFault::Api(fault) => api(fault),
     }

@@ -8,7 +8,6 @@ use provisioning::decide::Rejection;
 use provisioning::draft::{DraftError, Slot, X509Member};
 use provisioning::enrollment::Mechanism;
 use provisioning::explain::Disbelief;
-use provisioning::query::{Collection, QueryError};
 use serde_json::json;
 
 use super::*;
@@ -174,16 +173,6 @@ fn v_12_v_30_a_credential_of_another_entry_is_409() {
         line(&dps(&DraftError::EndorsementKeyInUse { by })),
         "409202 The endorsement key is in use by enrollment group group-1."
     );
-}
-
-#[test]
-fn a_query_that_is_not_answered_is_400004() {
-    for error in [
-        QueryError::OtherCollection { asked: Collection::Enrollments, named: "x".to_owned() },
-        QueryError::Unsupported { clause: "WHERE" },
-    ] {
-        assert_eq!(line(&dps(&error)), format!("400004 {error}."));
-    }
 }
 
 #[test]

@@ -6,7 +6,6 @@ pub mod attestation;
 pub mod bulk;
 pub mod enrollment;
 pub mod group;
-pub mod query;
 pub mod registration;
 mod route;
 mod settings;
@@ -16,7 +15,6 @@ mod tests;
 pub use route::{Route, route};
 
 use super::error::ApiFault;
-use crate::percent;
 
 /// Whether keys are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +64,4 @@ fn id<T>(
     parse: impl Fn(&str) -> Result<T, model::IdError>,
 ) -> Result<T, ApiFault> {
     parse(text).map_err(|because| ApiFault::Id { of, because })
-}
-
-/// A continuation token that stands for the last key of a page.
-fn token(last: &str) -> String {
-    percent::encoded(last)
 }

@@ -2,9 +2,6 @@ mod bodies;
 mod bulk;
 mod shapes;
 
-use model::limits::{QUERY_PAGE_DEFAULT, QUERY_PAGE_MAX};
-
-use super::query::{self, ItemType, PageRequest};
 use super::*;
 use crate::rest::error::dps;
 use crate::samples::{group_id, id as registration_id};
@@ -82,70 +79,4 @@ fn a_14_the_media_type_of_a_body_is_json() {
         assert_eq!(media_type(Some(bad), json), Err(ApiFault::UnsupportedMediaType), "{bad}");
         assert_eq!(media_type(Some(bad), b""), Ok(()), "{bad}");
     }
-}
-
-#[test]
-fn q_02_pages_have_a_default_and_a_bound() {
-    let check = |count: Option<&str>, limit: usize| {
-        let expected = PageRequest { limit, after: None };
-        assert_eq!(query::page(count, None), Ok(expected), "{count:?}");
-    };
-    check(None, QUERY_PAGE_DEFAULT);
-    check(Some(""), QUERY_PAGE_DEFAULT);
-    check(Some("0"), QUERY_PAGE_DEFAULT);
-    check(Some("1"), 1);
-    check(Some(" 20 "), 20);
-    check(Some("1000"), QUERY_PAGE_MAX);
-    check(Some("1001"), QUERY_PAGE_MAX);
-    check(Some("99999999999999999999999"), QUERY_PAGE_MAX);
-    for bad in ["-1", "x", "1.5", "+1"] {
-        assert!(matches!(query::page(Some(bad), None), Err(ApiFault::Header { .. })), "{bad}");
-    }
-}
-
-#[test]
-fn q_03_the_token_of_a_page_leads_to_the_next() {
-    let last = "dev:1/ä";
-    let headers = query::headers(ItemType::Enrollment, 10, Some(last));
-    let (name, token) = headers.last().unwrap();
-    assert_eq!(*name, "x-ms-continuation");
-    assert!(token.bytes().all(|b| b.is_ascii_graphic()), "{token}");
-    let next = query::page(Some("10"), Some(token)).unwrap();
-    assert_eq!(next, PageRequest { limit: 10, after: Some(last.to_owned()) });
-}
-
-/// `dps-service-api` §8: Node loops for ever on an empty header.
-#[test]
-fn the_last_page_has_no_token() {
-    for (item, name) in [
-        (ItemType::Enrollment, "enrollment"),
-        (ItemType::EnrollmentGroup, "enrollmentGroup"),
-        (ItemType::DeviceRegistration, "deviceRegistration"),
-    ] {
-        assert_eq!(
-            query::headers(item, 100, None),
-            [("x-ms-item-type", name.to_owned()), ("x-ms-max-item-count", "100".to_owned()),]
-        );
-    }
-    assert_eq!(query::page(None, Some("")).unwrap().after, None);
-}
-
-#[test]
-fn query_bodies_of_every_client_are_read() {
-    let cases = [
-        (&b""[..], ""),
-        (b"  ", ""),
-        (b"{}", ""),
-        (br#"{"query":null}"#, ""),
-        (br#"{"query":"SELECT * FROM enrollments"}"#, "SELECT * FROM enrollments"),
-        (
-            br#"{"query": "{'additional_properties': {}, 'query': 'SELECT *'}"}"#,
-            "{'additional_properties': {}, 'query': 'SELECT *'}",
-        ),
-    ];
-    for (body, expected) in cases {
-        assert_eq!(query::text(body).as_deref(), Ok(expected));
-    }
-    assert!(query::text(b"[").is_err());
-    assert!(query::text(br#"{"query":7}"#).is_err());
 }

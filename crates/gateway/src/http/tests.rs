@@ -1,0 +1,3 @@
+//! The service API as an operator's client calls it.
+
+mod query;
