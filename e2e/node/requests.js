@@ -14,3 +14,32 @@ exports.serve = async (answer) => {
     }
   }
 };
+
+// Calls a client's method in its callback form; ["promise", method, …] in its promise form, which
+// wraps what HTTP answered.
+exports.call = async (client, method, ...rest) => {
+  if (method !== 'promise') {
+    return new Promise((resolve, reject) => {
+      client[method](...rest, (error, result) => (error ? reject(error) : resolve(result)));
+    });
+  }
+  const [promising, ...given] = rest;
+  const result = await client[promising](...given);
+  return result && 'responseBody' in result ? result.responseBody : result;
+};
+
+// Every page of a query. The client forgets its token in the promise form, so the callback form
+// reads them.
+exports.pages = async (query) => {
+  const read = [];
+  while (query.hasMoreResults) {
+    read.push(await exports.call(query, 'next'));
+  }
+  return read;
+};
+
+// One page of a query, behind this token, in the promise form.
+exports.page = async (query, token) => {
+  const page = await exports.call(query, 'promise', 'next', token);
+  return { page, token: query.continuationToken };
+};

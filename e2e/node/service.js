@@ -1,12 +1,13 @@
 // Drives the provisioning service client: a JSON array a line on standard input,
 // [method, argument…], answered by one JSON line: {"ok": result} or {"error": {…}}.
 //
-// Methods are the client's own; `query` is ["query", of, pageSize, group?] with `of` one of
-// individual, group, registration, and reads every page: {"ok": [page, …]}.
+// Methods are the client's own; ["promise", method, …] calls one in its promise form. Beside them,
+// with `of` one of individual, group, registration: ["query", of, size, group?] reads every page,
+// {"ok": [page, …]}; ["page", of, token, size, group?] one, {"ok": {page, token}}.
 'use strict';
 
 const { ProvisioningServiceClient } = require('azure-iot-provisioning-service');
-const { serve } = require('./requests');
+const { call, page, pages, serve } = require('./requests');
 
 const client = ProvisioningServiceClient.fromConnectionString(process.env.CONNECTION_STRING);
 
@@ -18,24 +19,14 @@ const QUERIES = {
     client.createEnrollmentGroupDeviceRegistrationStateQuery(SPECIFICATION, group, size),
 };
 
-async function pages(of, size, group) {
-  const query = QUERIES[of](size, group);
-  const read = [];
-  while (query.hasMoreResults) {
-    // The client forgets its token in the promise form, so the callback form reads the pages.
-    read.push(await new Promise((resolve, reject) => {
-      query.next((error, page) => (error ? reject(error) : resolve(page)));
-    }));
-  }
-  return read;
-}
-
-serve(async (method, ...rest) => {
+serve((method, ...rest) => {
   if (method === 'query') {
-    return pages(...rest);
+    const [of, ...which] = rest;
+    return pages(QUERIES[of](...which));
   }
-  // The promise form of bulk never settles, so every method is called in its callback form.
-  return new Promise((resolve, reject) => {
-    client[method](...rest, (error, result) => (error ? reject(error) : resolve(result)));
-  });
+  if (method === 'page') {
+    const [of, token, ...which] = rest;
+    return page(QUERIES[of](...which), token);
+  }
+  return call(client, method, ...rest);
 });

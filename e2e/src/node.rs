@@ -19,13 +19,17 @@ pub struct NodeClient {
 impl NodeClient {
     /// `azure-iot-provisioning-service`'s `ProvisioningServiceClient`.
     ///
-    /// Beside its methods: `query`, with what (`individual`, `group`, `registration`), page size
-    /// and, for registrations, the group; it answers all pages.
+    /// Beside its methods, with what (`individual`, `group`, `registration`): `query`, with page
+    /// size and, for registrations, the group, answers all pages; `page`, with a continuation
+    /// token before these, answers `{"page", "token"}`.
     pub fn provisioning_service(world: &World, server: &Server) -> Self {
         Self::start(world, server, PROVISIONING, server.dps().connection_string())
     }
 
     /// `azure-iothub`'s `Registry`, of one hub.
+    ///
+    /// Beside its methods: `query`, with a text and a page size, answers all pages; `page`, with
+    /// a continuation token before these, answers `{"page", "token"}`.
     pub fn registry(world: &World, server: &Server, hub: &str) -> Self {
         Self::start(world, server, REGISTRY, server.hub(hub).connection_string())
     }
@@ -43,20 +47,39 @@ impl NodeClient {
         Self { program: Conversation::start(command, program), notes }
     }
 
-    /// Calls a method that must succeed; the result's own value.
+    /// Calls a method in its callback form, which must succeed; the result's own value.
     #[track_caller]
     pub fn call(&mut self, method: &str, arguments: &[Value]) -> Value {
         self.try_call(method, arguments).unwrap_or_else(|error| panic!("{method}: {error}"))
     }
 
-    /// Calls a method.
+    /// The same in the promise form.
+    #[track_caller]
+    pub fn promise(&mut self, method: &str, arguments: &[Value]) -> Value {
+        self.try_promise(method, arguments).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Calls a method in its callback form.
     ///
     /// # Errors
     ///
     /// The SDK's error: `{"type", "message", "status_code"}`.
     pub fn try_call(&mut self, method: &str, arguments: &[Value]) -> Result<Value, Value> {
-        let request: Vec<Value> =
-            std::iter::once(json!(method)).chain(arguments.iter().cloned()).collect();
+        let request = [&[json!(method)], arguments].concat();
+        self.ask(method, request)
+    }
+
+    /// Calls a method in its promise form.
+    ///
+    /// # Errors
+    ///
+    /// As [`NodeClient::try_call`].
+    pub fn try_promise(&mut self, method: &str, arguments: &[Value]) -> Result<Value, Value> {
+        let request = [&[json!("promise"), json!(method)], arguments].concat();
+        self.ask(method, request)
+    }
+
+    fn ask(&mut self, method: &str, request: Vec<Value>) -> Result<Value, Value> {
         self.program.tell(&Value::from(request).to_string());
         let answer = self.program.hear();
         let seen = if answer.get("error").is_some() { "refused" } else { "done" };

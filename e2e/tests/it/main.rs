@@ -25,6 +25,8 @@ mod hostile_names;
 mod hostile_pki;
 mod hostile_tokens;
 mod laptop;
+mod node_registry;
+mod node_service;
 mod operator;
 mod own_certificate;
 mod s_c1;

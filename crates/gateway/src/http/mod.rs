@@ -279,10 +279,11 @@ async fn respond(
             operator::answer(gateway, &name, asked).await
         }
         Endpoint::Dps(name) => device::answer(gateway, Some(&name), asked).await,
-        Endpoint::Hub(host) | Endpoint::Alias(Some(host)) if hub::is_hub_path(&asked.path) => {
+        Endpoint::Alias(Some(host)) if hub::is_hub_path(&asked.path) => {
             Ok(hub::answer(gateway, &host, asked).await)
         }
-        Endpoint::Hub(_) => Err(faults::hub(&ApiFault::NotFound(Missing::Path))),
+        // Whatever the path: a hub refuses in its own form.
+        Endpoint::Hub(host) => Ok(hub::answer(gateway, &host, asked).await),
         Endpoint::Alias(_) => device::answer(gateway, None, asked).await,
         Endpoint::Admin => admin::answer(gateway, asked).await,
     }
