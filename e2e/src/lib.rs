@@ -9,8 +9,8 @@
 //! - [`Server`] starts, stops, kills and restarts `muster serve`, and runs `muster` commands.
 //! - [`Rest`] speaks the service APIs with SAS tokens over HTTPS.
 //! - [`Pki`] makes certificate authorities and device chains.
-//! - [`Provisioning`], [`HubDevice`] and [`NodeClient`] run the SDK programs of `python/` and
-//!   `node/`.
+//! - [`Provisioning`], [`HubDevice`], [`NodeClient`] and [`PythonClient`] run the SDK programs of
+//!   `python/` and `node/`.
 //! - [`Az`] runs the Azure command line, in an [`az_world`].
 //! - [`Tls`] and [`mqtt`] send any bytes, for what no SDK would say.
 //!
@@ -27,12 +27,14 @@
 )]
 
 mod az;
+mod calls;
 mod device;
 mod matrix;
 pub mod mqtt;
 mod node;
 mod pki;
 mod process;
+mod python;
 mod rest;
 mod sas;
 mod sdk;
@@ -45,6 +47,7 @@ pub use device::{Credential, HubDevice, Outcome, Provisioning, Sdk};
 pub use matrix::compatibility;
 pub use node::NodeClient;
 pub use pki::{Authority, DeviceCertificate, Pki, ServerCertificate, derived_key};
+pub use python::PythonClient;
 pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;

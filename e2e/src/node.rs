@@ -1,5 +1,6 @@
 //! The Node service clients: each call goes to the SDK's own method of that name.
 
+use crate::calls::Calls;
 use crate::matrix::{Client, Notes, Purpose};
 use crate::process::Conversation;
 use crate::{Server, World};
@@ -11,10 +12,7 @@ const REGISTRY: (&str, &str) = ("registry.js", "azure-iothub");
 
 /// A running service client.
 #[derive(Debug)]
-pub struct NodeClient {
-    program: Conversation,
-    notes: Notes,
-}
+pub struct NodeClient(Calls);
 
 impl NodeClient {
     /// `azure-iot-provisioning-service`'s `ProvisioningServiceClient`.
@@ -44,7 +42,7 @@ impl NodeClient {
         command.env("CONNECTION_STRING", connection_string);
         let client = Client::node(package, "HTTPS", "shared access policy");
         let notes = Notes::new(world, Purpose::Service, client);
-        Self { program: Conversation::start(command, program), notes }
+        Self(Calls::new(Conversation::start(command, program), notes))
     }
 
     /// Calls a method in its callback form, which must succeed; the result's own value.
@@ -65,8 +63,7 @@ impl NodeClient {
     ///
     /// The SDK's error: `{"type", "message", "status_code"}`.
     pub fn try_call(&mut self, method: &str, arguments: &[Value]) -> Result<Value, Value> {
-        let request = [&[json!(method)], arguments].concat();
-        self.ask(method, request)
+        self.0.ask(method, [&[json!(method)], arguments].concat())
     }
 
     /// Calls a method in its promise form.
@@ -75,15 +72,6 @@ impl NodeClient {
     ///
     /// As [`NodeClient::try_call`].
     pub fn try_promise(&mut self, method: &str, arguments: &[Value]) -> Result<Value, Value> {
-        let request = [&[json!("promise"), json!(method)], arguments].concat();
-        self.ask(method, request)
-    }
-
-    fn ask(&mut self, method: &str, request: Vec<Value>) -> Result<Value, Value> {
-        self.program.tell(&Value::from(request).to_string());
-        let answer = self.program.hear();
-        let seen = if answer.get("error").is_some() { "refused" } else { "done" };
-        self.notes.saw(method, seen);
-        answer.get("error").map_or_else(|| Ok(answer["ok"].clone()), |error| Err(error.clone()))
+        self.0.ask(method, [&[json!("promise"), json!(method)], arguments].concat())
     }
 }
