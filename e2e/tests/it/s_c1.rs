@@ -1,6 +1,6 @@
 //! One device of a group is deprovisioned, brought back, and returned to its group.
 
-use crate::operator::{ByCommandLine, ByNode, ByRest, Operator};
+use crate::operator::{ByCommandLine, ByNode, ByPython, ByRest, Operator};
 use crate::scene::{Scene, generated_keys, is, keys, signed_by};
 use e2e::{Credential, HUB1, HubDevice, Sdk, World, world};
 use serde_json::json;
@@ -73,6 +73,11 @@ fn deprovisioning_one_device_of_a_group_with_node_http() {
 #[test]
 fn deprovisioning_one_device_of_a_group_by_the_node_service_client() {
     world(|world| exercise(world, Sdk::PythonMqtt, ByNode::new));
+}
+
+#[test]
+fn deprovisioning_one_device_of_a_group_by_the_python_service_client() {
+    world(|world| exercise(world, Sdk::NodeMqtt, ByPython::new));
 }
 
 #[test]

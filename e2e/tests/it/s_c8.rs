@@ -1,47 +1,63 @@
 //! A group of symmetric keys behaves as one of certificates does.
 
+use crate::operator::{ByNode, ByPython, ByRest, GroupOperator};
 use crate::scene::{Scene, generated_keys, keys};
 use e2e::{Credential, HUB1, HubDevice, Sdk, World, derived_key, world};
 
 #[test]
 fn disabled_individual_blocks_one_derived_key_with_python_mqtt() {
-    world(|world| disabled_individual_blocks_one_derived_key(world, Sdk::PythonMqtt));
+    world(|world| exercise(world, Sdk::PythonMqtt, |_| ByRest));
 }
 
 #[test]
 fn disabled_individual_blocks_one_derived_key_with_python_mqtt_over_websocket() {
-    world(|world| disabled_individual_blocks_one_derived_key(world, Sdk::PythonMqttWs));
+    world(|world| exercise(world, Sdk::PythonMqttWs, |_| ByRest));
 }
 
 #[test]
 fn disabled_individual_blocks_one_derived_key_with_node_mqtt() {
-    world(|world| disabled_individual_blocks_one_derived_key(world, Sdk::NodeMqtt));
+    world(|world| exercise(world, Sdk::NodeMqtt, |_| ByRest));
 }
 
 #[test]
 fn disabled_individual_blocks_one_derived_key_with_node_http() {
-    world(|world| disabled_individual_blocks_one_derived_key(world, Sdk::NodeHttp));
+    world(|world| exercise(world, Sdk::NodeHttp, |_| ByRest));
 }
 
-fn disabled_individual_blocks_one_derived_key(world: &World, sdk: Sdk) {
+#[test]
+fn disabled_individual_blocks_one_derived_key_by_the_node_service_client() {
+    world(|world| exercise(world, Sdk::PythonMqtt, ByNode::new));
+}
+
+#[test]
+fn disabled_individual_blocks_one_derived_key_by_the_python_service_client() {
+    world(|world| exercise(world, Sdk::NodeMqttWs, ByPython::new));
+}
+
+fn exercise<'w, O: GroupOperator>(
+    world: &'w World,
+    sdk: Sdk,
+    operator: impl FnOnce(&Scene<'w>) -> O,
+) {
     let scene = Scene::new(world);
-    let group = scene.put_group("meters", &generated_keys(), "enabled");
+    let mut operator = operator(&scene);
+    let group = operator.create_key_group(&scene, "meters");
     let (primary, secondary) = keys(&group);
     let key = derived_key(primary, "meter-2");
     let register = || scene.register_by_key(sdk, "meter-2", &key);
     register().assert_assigned(HUB1, "meter-2");
 
-    scene.put_individual("meter-2", &generated_keys(), "disabled");
-    scene.delete_identity("meter-2");
+    operator.create_disabled_key(&scene, "meter-2");
+    operator.delete_identity(&scene, "meter-2");
     register().assert_disabled();
     let neighbor = derived_key(secondary, "meter-1");
     scene.register_by_key(sdk, "meter-1", &neighbor).assert_assigned(HUB1, "meter-1");
 
-    scene.delete("/enrollments/meter-2");
+    operator.delete_entry(&scene, "meter-2");
     register().assert_assigned(HUB1, "meter-2");
     assert_eq!(scene.records_of("meters"), ["meter-1", "meter-2"]);
 
-    scene.set_status("/enrollmentGroups/meters", "disabled");
+    operator.disable_group(&scene, "meters");
     register().assert_disabled();
 }
 
