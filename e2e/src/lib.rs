@@ -12,6 +12,7 @@
 //! - [`Provisioning`], [`HubDevice`], [`NodeClient`] and [`PythonClient`] run the SDK programs of
 //!   `python/` and `node/`.
 //! - [`Az`] runs the Azure command line, in an [`az_world`].
+//! - [`World::schemathesis`] asks everything that a server's OpenAPI documents say.
 //! - [`Tls`] and [`mqtt`] send any bytes, for what no SDK would say.
 //!
 //! The machine's own hosts file and trust store are never touched. On a machine that can't make
@@ -52,7 +53,7 @@ pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;
 pub use wire::{Tls, Wire};
-pub use world::{World, az_world, bare_world, world};
+pub use world::{World, az_world, bare_world, schemathesis_world, world};
 
 /// The host that the provisioning service answers on.
 pub const DPS: &str = "dps.localhost";

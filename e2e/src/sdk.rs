@@ -35,6 +35,18 @@ impl Sdks {
         });
     }
 
+    /// Installs Schemathesis, if it isn't there yet, apart from the SDKs: it would be of other
+    /// versions of what they need.
+    pub(crate) fn install_schemathesis() {
+        static ONCE: OnceLock<()> = OnceLock::new();
+        ONCE.get_or_init(|| {
+            fs::create_dir_all(folder()).unwrap();
+            let lock = File::create(folder().join("lock")).unwrap();
+            lock.lock().unwrap();
+            install("schemathesis", &["requirements.txt"], install_python);
+        });
+    }
+
     /// Python with its SDK, and nothing of this process's environment.
     pub(crate) fn python(&self, ca: &Path) -> Command {
         client(&self.python, ca)

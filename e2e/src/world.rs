@@ -57,6 +57,15 @@ impl World {
         self.sdks.node(ca)
     }
 
+    /// Schemathesis, set up by the harness's file, trusting this CA alone.
+    pub fn schemathesis(&self, ca: &Path) -> Command {
+        let sources = sdk::sources().join("schemathesis");
+        let mut command = sdk::client(&sdk::folder().join("schemathesis/bin/schemathesis"), ca);
+        command.env("SCHEMATHESIS_HOOKS", sources.join("hooks.py")).current_dir(&self.dir);
+        command.arg("--config-file").arg(sources.join("schemathesis.toml"));
+        command
+    }
+
     /// A Python program of the harness.
     pub(crate) fn python_program(&self, name: &str, ca: &Path) -> Command {
         let mut command = self.python(ca);
@@ -105,11 +114,31 @@ pub fn az_world(body: impl FnOnce(&World)) {
     run(body, Needs::ServerAndAz);
 }
 
+/// Runs `body` as [`world`] does, with Schemathesis installed, and until `deadline`.
+///
+/// # Panics
+///
+/// As [`world`].
+pub fn schemathesis_world(deadline: Duration, body: impl FnOnce(&World)) {
+    run(body, Needs::ServerAndSchemathesis(deadline));
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Needs {
     Server,
     NoServer,
     ServerAndAz,
+    ServerAndSchemathesis(Duration),
+}
+
+impl Needs {
+    const fn deadline(self) -> Duration {
+        match self {
+            Self::Server | Self::NoServer => DEADLINE,
+            Self::ServerAndAz => AZ_DEADLINE,
+            Self::ServerAndSchemathesis(deadline) => deadline,
+        }
+    }
 }
 
 fn run<F: FnOnce(&World)>(body: F, needs: Needs) {
@@ -130,6 +159,9 @@ fn run<F: FnOnce(&World)>(body: F, needs: Needs) {
         return;
     }
     sdk::Sdks::install();
+    if matches!(needs, Needs::ServerAndSchemathesis(_)) {
+        sdk::Sdks::install_schemathesis();
+    }
     matrix::forget(&test);
     let mut inner = inner_command(&test);
     if needs != Needs::NoServer {
@@ -138,8 +170,7 @@ fn run<F: FnOnce(&World)>(body: F, needs: Needs) {
     let dir = fresh_dir(&test);
     inner.env(WORLD, &dir).arg(&dir).arg(env::current_exe().unwrap());
     inner.args(["--exact", &test, "--nocapture", "--test-threads=1"]);
-    let deadline = if needs == Needs::ServerAndAz { AZ_DEADLINE } else { DEADLINE };
-    finish(&test, &dir, inner, deadline);
+    finish(&test, &dir, inner, needs.deadline());
 }
 
 /// `unshare …`, up to the arguments that [`ENTER`] takes.

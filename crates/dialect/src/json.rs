@@ -1,10 +1,13 @@
 //! JSON texts: read with a bound on nesting, written in the form that a protocol needs.
 
+use std::fmt;
 use std::io;
+use std::marker::PhantomData;
 
 use model::{MAX_DEPTH_DEFAULT, depth_at_most};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeOwned, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::error::Category;
 use serde_json::ser::{CompactFormatter, Formatter};
 
@@ -56,7 +59,39 @@ fn written<T: Serialize + ?Sized, F: Formatter>(value: &T, formatter: F) -> Vec<
     bytes
 }
 
-/// Reads a JSON text; members that the type does not have are skipped (V-26).
+/// What an object is read into. A struct alone would take an array as well, its members in order.
+pub(crate) struct Object<T>(pub(crate) T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Members<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Members<T> {
+            type Value = Object<T>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members)).map(Object)
+            }
+        }
+
+        deserializer.deserialize_map(Members(PhantomData))
+    }
+}
+
+/// Reads a member that is an object or `null`.
+pub(crate) fn object<'de, T, D>(deserializer: D) -> Result<Option<T>, D::Error>
+where
+    T: Deserialize<'de>,
+    D: Deserializer<'de>,
+{
+    Option::<Object<T>>::deserialize(deserializer).map(|read| read.map(|Object(value)| value))
+}
+
+/// Reads an object's JSON text; members that the type does not have are skipped (V-26).
 ///
 /// # Errors
 /// [`ApiFault::TooDeep`] before anything is built of the text, [`ApiFault::Malformed`] for a text
@@ -65,7 +100,7 @@ pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiFault> {
     if !depth_at_most(text, MAX_DEPTH_DEFAULT) {
         return Err(ApiFault::TooDeep { levels: MAX_DEPTH_DEFAULT });
     }
-    serde_json::from_slice(text).map_err(|error| malformed(&error))
+    serde_json::from_slice(text).map(|Object(value)| value).map_err(|error| malformed(&error))
 }
 
 /// The fault of a text that is not of a type. It says where and of what type, and not a word of
@@ -121,10 +156,10 @@ mod tests {
     #[test]
     fn fractions_keep_their_last_digit() {
         for text in ["-918381810.4990375", "0.1", "1e308", "123456789.123456789"] {
-            let value: Value = read(text.as_bytes()).unwrap();
+            let value: Value = read(format!(r#"{{"x":{text}}}"#).as_bytes()).unwrap();
             let again: Value = read(&utf8_json(&value)).unwrap();
             assert_eq!(value, again);
-            assert_eq!(value.as_f64(), text.parse().ok());
+            assert_eq!(value["x"].as_f64(), text.parse().ok());
         }
     }
 
@@ -162,6 +197,31 @@ mod tests {
         check(r#"{"_flag":true,"_flag":true}"#, "_flag is there twice, at line 1 column 21");
         check("{\n\"_flag\":c2VjcmV0", "it is not JSON, at line 2 column 9");
         check("", "it is not JSON, at line 1 column 0");
+    }
+
+    /// Found by Schemathesis: serde reads `["a"]` into a struct of one text.
+    #[test]
+    fn v_26_an_array_is_no_object() {
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Inner {
+            key: Option<String>,
+        }
+        #[derive(Debug, PartialEq, serde::Deserialize)]
+        struct Outer {
+            #[serde(default, deserialize_with = "object")]
+            inner: Option<Inner>,
+        }
+        let because = "sequence where an object belongs, at line 1 column";
+        for (text, column) in [(r#"[{"key":"a"}]"#, 0), (r#"{"inner":["a"]}"#, 9)] {
+            let fault = read::<Outer>(text.as_bytes()).unwrap_err();
+            let because = format!("{because} {column}");
+            assert_eq!(fault, ApiFault::Malformed { because }, "{text}");
+        }
+        for text in ["{}", r#"{"inner":null}"#] {
+            assert_eq!(read(text.as_bytes()), Ok(Outer { inner: None }), "{text}");
+        }
+        let whole = read(br#"{"inner":{"key":"a","other":1}}"#);
+        assert_eq!(whole, Ok(Outer { inner: Some(Inner { key: Some("a".to_owned()) }) }));
     }
 
     proptest! {

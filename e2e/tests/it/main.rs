@@ -37,4 +37,5 @@ mod s_c5;
 mod s_c6;
 mod s_c8;
 mod scene;
+mod schemathesis;
 mod world;

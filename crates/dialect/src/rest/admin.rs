@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::{ApiFault, Missing};
 use super::segments;
-use crate::json::read;
+use crate::json::{Object, read};
 
 /// What a call addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -381,9 +381,9 @@ pub struct CertificateBody {
     pub is_verified: bool,
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Deserialize)]
 struct Body<P> {
-    properties: P,
+    properties: Object<P>,
 }
 
 #[derive(Default, Deserialize)]
@@ -404,7 +404,9 @@ struct UploadProperties {
 fn service_properties(body: &[u8]) -> Result<ServiceProperties, ApiFault> {
     match body.trim_ascii().is_empty() {
         true => Ok(ServiceProperties::default()),
-        false => read::<Body<ServiceProperties>>(body).map(|body| body.properties),
+        false => {
+            read::<Body<ServiceProperties>>(body).map(|Body { properties: Object(read) }| read)
+        }
     }
 }
 
@@ -459,6 +461,6 @@ pub fn link_body(body: &[u8]) -> Result<LinkBody, ApiFault> {
 /// # Errors
 /// [`ApiFault`].
 pub fn certificate_body(body: &[u8]) -> Result<CertificateBody, ApiFault> {
-    let Body { properties: UploadProperties { certificate, is_verified } } = read(body)?;
+    let Body { properties: Object(UploadProperties { certificate, is_verified }) } = read(body)?;
     Ok(CertificateBody { certificate, is_verified: is_verified.unwrap_or(false) })
 }

@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 
 use super::error::{ApiFault, Missing, failure_code};
 use super::segments;
-use crate::json::{ascii_json, read};
+use crate::json::{ascii_json, object, read};
 
 /// How long an `assigning` device waits before it polls again, in whole seconds, 2..=5.
 ///
@@ -99,6 +99,7 @@ pub struct TpmBody {
 struct RegisterJson {
     registration_id: Option<String>,
     payload: Option<Value>,
+    #[serde(default, deserialize_with = "object")]
     tpm: Option<TpmBody>,
 }
 

@@ -112,6 +112,11 @@ impl WireError {
         })
     }
 
+    /// Whether it refuses the method alone, so that the answer names those that there are.
+    pub const fn refuses_method(&self) -> bool {
+        self.status == 405
+    }
+
     /// The headers of an error of the provisioning service, beside the content type.
     ///
     /// Source: `dps-service-api` §1.5.

@@ -1,7 +1,5 @@
 //! A hub's registry API.
 
-use std::sync::Arc;
-
 use ::hub::instance::{Right, grants};
 use ::hub::permit::Evidence;
 use attestation::access;
@@ -43,18 +41,14 @@ const fn operation(route: &Route) -> Operation {
     }
 }
 
-/// Answers an operator; an error has the form of a hub's.
-pub(super) async fn answer(gateway: &Arc<Gateway>, host: &HostName, asked: Asked) -> Reply {
-    let call = asked.call.clone();
+/// Answers an operator, or a device that sends a message.
+pub(super) async fn answer(
+    gateway: &Gateway,
+    host: &HostName,
+    asked: Asked,
+) -> Result<Reply, WireError> {
     log::hub(host);
-    match registry(gateway, host, asked).await {
-        Ok(reply) => reply,
-        Err(error) => {
-            crate::log_refusal(&call, &error);
-            let body = error.hub_json(&call.tracking_id, gateway.service.now());
-            Reply::json(error.status, body).with(error.hub_headers(&call.tracking_id))
-        }
-    }
+    registry(gateway, host, asked).await
 }
 
 async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Reply, WireError> {

@@ -1,6 +1,7 @@
 //! The HTTP driver: reads a request, finds the service that its host stands for, writes the reply.
 
 mod admin;
+mod api;
 mod bulk;
 mod device;
 mod hub;
@@ -38,6 +39,8 @@ use crate::mqtt_driver::{self, Transport};
 use crate::peer::Peer;
 use crate::websocket::{Handshake, WebSocket, asks_for_websocket};
 use crate::{Gateway, faults};
+
+use api::Api;
 
 pub use admin::AdminRight;
 
@@ -244,8 +247,7 @@ async fn answered(
             Err(refusal) => refusal.response(),
         };
     }
-    let reply = respond(gateway, peer, request, call, noted).await;
-    response(reply.unwrap_or_else(|error| refused(gateway, call, &error)), call)
+    response(respond(gateway, peer, request, call, noted).await, call)
 }
 
 async fn respond(
@@ -254,39 +256,48 @@ async fn respond(
     request: Request<Incoming>,
     call: &Call,
     noted: &Arc<Noted>,
-) -> Result<Reply, WireError> {
-    let host = host_of(&request).ok_or_else(no_host)?;
-    let endpoint = endpoint(gateway, peer, &host)?;
-    let limit = match &endpoint {
-        Endpoint::Dps(_) | Endpoint::Alias(_) => limits::DPS_MESSAGE_BYTES_MAX,
-        Endpoint::Hub(_) | Endpoint::Admin => limits::SERVICE_BODY_BYTES_MAX,
+) -> Reply {
+    let (host, api) = match addressed(gateway, peer, &request) {
+        Ok(addressed) => addressed,
+        Err(error) => return refused(gateway, call, None, &error),
     };
     let (head, body) = request.into_parts();
-    let body = read(body, limit).await.map_err(|fault| faults::dps(&fault))?;
-    let asked = Asked {
-        method: head.method.as_str().to_owned(),
-        path: head.uri.path().to_owned(),
-        query: head.uri.query().unwrap_or_default().to_owned(),
-        headers: head.headers,
-        body,
-        host,
-        peer: Arc::clone(peer),
-        call: call.clone(),
-        noted: Arc::clone(noted),
+    let path = head.uri.path().to_owned();
+    let answer = match read(body, api.body_bytes_max()).await {
+        Ok(body) => {
+            let asked = Asked {
+                method: head.method.as_str().to_owned(),
+                path: path.clone(),
+                query: head.uri.query().unwrap_or_default().to_owned(),
+                headers: head.headers,
+                body,
+                host,
+                peer: Arc::clone(peer),
+                call: call.clone(),
+                noted: Arc::clone(noted),
+            };
+            api.answer(gateway, asked).await
+        }
+        Err(fault) => Err(api.fault(&fault)),
     };
-    match endpoint {
-        Endpoint::Dps(name) if operator::is_service_path(&asked.path) => {
-            operator::answer(gateway, &name, asked).await
+    answer.unwrap_or_else(|error| {
+        let reply = refused(gateway, call, Some(&api), &error);
+        match error.refuses_method() {
+            true => reply.with(vec![(header::ALLOW.as_str(), api.allowed(&path))]),
+            false => reply,
         }
-        Endpoint::Dps(name) => device::answer(gateway, Some(&name), asked).await,
-        Endpoint::Alias(Some(host)) if hub::is_hub_path(&asked.path) => {
-            Ok(hub::answer(gateway, &host, asked).await)
-        }
-        // Whatever the path: a hub refuses in its own form.
-        Endpoint::Hub(host) => Ok(hub::answer(gateway, &host, asked).await),
-        Endpoint::Alias(_) => device::answer(gateway, None, asked).await,
-        Endpoint::Admin => admin::answer(gateway, asked).await,
-    }
+    })
+}
+
+/// The host that a request is for, and the API on it.
+fn addressed(
+    gateway: &Gateway,
+    peer: &Peer,
+    request: &Request<Incoming>,
+) -> Result<(HostName, Api), WireError> {
+    let host = host_of(request).ok_or_else(no_host)?;
+    let endpoint = endpoint(gateway, peer, &host)?;
+    Ok((host, Api::of(endpoint, request.uri().path())))
 }
 
 /// What the request is for; SNI and `Host` must agree (D-22).
@@ -339,11 +350,18 @@ fn discard(body: Incoming) {
     tokio::spawn(tokio::time::timeout(DISCARD_TIMEOUT, reading));
 }
 
-/// An error in the form of the provisioning service; hubs write their own.
-fn refused(gateway: &Gateway, call: &Call, error: &WireError) -> Reply {
+/// An error in the form that the API has.
+fn refused(gateway: &Gateway, call: &Call, api: Option<&Api>, error: &WireError) -> Reply {
     crate::log_refusal(call, error);
-    Reply::json(error.status, error.json(&call.tracking_id, gateway.service.now()))
-        .with(error.headers(&call.tracking_id))
+    let (id, now) = (&call.tracking_id, gateway.service.now());
+    match api {
+        Some(Api::Hub(_)) => {
+            Reply::json(error.status, error.hub_json(id, now)).with(error.hub_headers(id))
+        }
+        Some(Api::Operators(_) | Api::Devices(_) | Api::Admin) | None => {
+            Reply::json(error.status, error.json(id, now)).with(error.headers(id))
+        }
+    }
 }
 
 fn response(reply: Reply, call: &Call) -> Response<Full<Bytes>> {

@@ -435,6 +435,7 @@ words!(Operation {
     AdminCertificates => "admin_certificates",
     AdminHubs => "admin_hubs",
     AdminExplanations => "admin_explanations",
+    OpenApi => "openapi",
     WebSocket => "websocket",
     SignIn => "sign_in",
     Telemetry => "telemetry",

@@ -36,6 +36,8 @@ pub(crate) enum Operation {
     AdminHubs,
     /// Explanations of attempts.
     AdminExplanations,
+    /// The description of an API.
+    OpenApi,
     /// A WebSocket's handshake.
     WebSocket,
     /// A CONNECT.

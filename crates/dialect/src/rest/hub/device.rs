@@ -6,7 +6,7 @@ use model::{DeviceId, Secret, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::{etag, time_text};
-use crate::json::read;
+use crate::json::{object, read};
 use crate::rest::error::ApiFault;
 use crate::rest::service::word;
 
@@ -168,7 +168,9 @@ struct DeviceRead {
     device_id: Option<String>,
     status: Option<String>,
     status_reason: Option<String>,
+    #[serde(default, deserialize_with = "object")]
     authentication: Option<AuthenticationRead>,
+    #[serde(default, deserialize_with = "object")]
     capabilities: Option<CapabilitiesRead>,
     device_scope: Option<String>,
     parent_scopes: Option<Vec<String>>,
@@ -178,7 +180,9 @@ struct DeviceRead {
 #[serde(rename_all = "camelCase")]
 struct AuthenticationRead {
     r#type: Option<String>,
+    #[serde(default, deserialize_with = "object")]
     symmetric_key: Option<KeysRead>,
+    #[serde(default, deserialize_with = "object")]
     x509_thumbprint: Option<ThumbprintsRead>,
 }
 

@@ -9,6 +9,7 @@ use provisioning::enrollment::{
 use serde::{Deserialize, Serialize};
 
 use super::{Keys, word};
+use crate::json::{Object, object};
 use crate::rest::error::ApiFault;
 
 /// What must be shown, as written into JSON.
@@ -169,8 +170,11 @@ fn info(certificate: &Certificate) -> CertificateJson<'_> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct AttestationRead {
     r#type: Option<String>,
+    #[serde(default, deserialize_with = "object")]
     tpm: Option<TpmRead>,
+    #[serde(default, deserialize_with = "object")]
     x509: Option<X509Read>,
+    #[serde(default, deserialize_with = "object")]
     symmetric_key: Option<KeysRead>,
 }
 
@@ -184,8 +188,11 @@ struct TpmRead {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct X509Read {
-    client_certificates: Option<SlotsRead<CertificateRead>>,
-    signing_certificates: Option<SlotsRead<CertificateRead>>,
+    #[serde(default, deserialize_with = "object")]
+    client_certificates: Option<SlotsRead<Object<CertificateRead>>>,
+    #[serde(default, deserialize_with = "object")]
+    signing_certificates: Option<SlotsRead<Object<CertificateRead>>>,
+    #[serde(default, deserialize_with = "object")]
     ca_references: Option<SlotsRead<String>>,
 }
 
@@ -198,6 +205,7 @@ struct SlotsRead<T> {
 #[derive(Deserialize)]
 struct CertificateRead {
     certificate: Option<String>,
+    #[serde(default, deserialize_with = "object")]
     info: Option<InfoRead>,
 }
 
@@ -241,9 +249,9 @@ pub(super) fn draft(read: Option<AttestationRead>) -> Result<AttestationDraft, A
     })
 }
 
-fn slots(read: SlotsRead<CertificateRead>) -> Slots<CertificateDraft> {
-    let slot = |read: Option<CertificateRead>| {
-        let CertificateRead { certificate, info } = read?;
+fn slots(read: SlotsRead<Object<CertificateRead>>) -> Slots<CertificateDraft> {
+    let slot = |read: Option<Object<CertificateRead>>| {
+        let Object(CertificateRead { certificate, info }) = read?;
         match (certificate.filter(|text| !text.is_empty()), info) {
             (Some(certificate), _) => Some(CertificateDraft::Uploaded(certificate.into_bytes())),
             (None, Some(info)) => Some(CertificateDraft::Kept {

@@ -10,7 +10,7 @@ use super::enrollment::{self, IndividualRead};
 use super::group::{self, GroupRead};
 use super::{id, word};
 use crate::api_version::ApiVersion;
-use crate::json::{malformed, read};
+use crate::json::{Object, malformed, read};
 use crate::rest::error::{ApiFault, BULK_ITEMS_MAX, WireError};
 
 /// A bulk of writes, or of deletions.
@@ -133,7 +133,7 @@ fn demand(mode: Mode, item: &Value) -> Result<IfMatch, ApiFault> {
 }
 
 fn of_value<T: DeserializeOwned>(value: Value) -> Result<T, ApiFault> {
-    serde_json::from_value(value).map_err(|error| malformed(&error))
+    serde_json::from_value(value).map(|Object(read)| read).map_err(|error| malformed(&error))
 }
 
 /// `BulkEnrollmentOperationResult`; Java demands `isSuccessful`.

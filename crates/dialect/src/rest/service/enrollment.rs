@@ -12,7 +12,7 @@ use super::attestation::{self, AttestationJson, AttestationRead};
 use super::registration::RegistrationStateJson;
 use super::settings::{self, SettingsJson, SettingsRead};
 use crate::api_version::ApiVersion;
-use crate::json::read;
+use crate::json::{object, read};
 use crate::rest::error::ApiFault;
 
 /// An individual enrollment, as written into JSON.
@@ -54,6 +54,7 @@ pub(super) struct IndividualRead {
     pub(super) registration_id: Option<String>,
     device_id: Option<String>,
     optional_device_information: Option<Value>,
+    #[serde(default, deserialize_with = "object")]
     attestation: Option<AttestationRead>,
     #[serde(flatten)]
     settings: SettingsRead,

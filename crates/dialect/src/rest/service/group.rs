@@ -9,7 +9,7 @@ use super::Keys;
 use super::attestation::{self, AttestationJson, AttestationRead};
 use super::settings::{self, SettingsJson, SettingsRead};
 use crate::api_version::ApiVersion;
-use crate::json::read;
+use crate::json::{object, read};
 use crate::rest::error::ApiFault;
 
 /// An enrollment group, as written into JSON.
@@ -36,6 +36,7 @@ pub fn json(entry: &Group, keys: Keys) -> GroupJson<'_> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct GroupRead {
     pub(super) enrollment_group_id: Option<String>,
+    #[serde(default, deserialize_with = "object")]
     attestation: Option<AttestationRead>,
     #[serde(flatten)]
     settings: SettingsRead,

@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 
 use super::word;
 use crate::api_version::ApiVersion;
+use crate::json::object;
 use crate::rest::error::ApiFault;
 
 /// The shared members in the order in which they are written; absent ones are left out.
@@ -66,13 +67,16 @@ impl<'a> SettingsJson<'a> {
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct SettingsRead {
+    #[serde(default, deserialize_with = "object")]
     capabilities: Option<CapabilitiesRead>,
     iot_hub_host_name: Option<String>,
     initial_twin: Option<Map<String, Value>>,
     provisioning_status: Option<String>,
+    #[serde(default, deserialize_with = "object")]
     reprovision_policy: Option<ReprovisionRead>,
     allocation_policy: Option<String>,
     iot_hubs: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "object")]
     custom_allocation_definition: Option<CustomAllocationRead>,
     credential_policy_name: Option<String>,
 }

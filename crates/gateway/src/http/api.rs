@@ -1,0 +1,101 @@
+//! Which API a call is of.
+
+use std::sync::Arc;
+
+use dialect::rest::error::{ApiFault, WireError};
+use dialect::rest::openapi::{self, Document};
+use dialect::rest::{self, hub::telemetry};
+use model::{HostName, ServiceName, limits};
+use service::Endpoint;
+
+use super::{Asked, Reply, admin, device, hub, operator};
+use crate::metrics::Operation;
+use crate::{Gateway, faults};
+
+/// An API, by the host and the path of a call.
+#[derive(Clone, Debug)]
+pub(super) enum Api {
+    /// The service API of a provisioning service.
+    Operators(ServiceName),
+    /// The device API of a provisioning service, or of all of them.
+    Devices(Option<ServiceName>),
+    /// A hub's.
+    Hub(HostName),
+    /// The administration.
+    Admin,
+}
+
+impl Api {
+    /// The API of a path on a host.
+    pub(super) fn of(endpoint: Endpoint, path: &str) -> Self {
+        match endpoint {
+            Endpoint::Dps(name) if operator::is_service_path(path) => Self::Operators(name),
+            Endpoint::Dps(name) => Self::Devices(Some(name)),
+            Endpoint::Alias(Some(host)) if hub::is_hub_path(path) => Self::Hub(host),
+            Endpoint::Alias(_) => Self::Devices(None),
+            Endpoint::Hub(host) => Self::Hub(host),
+            Endpoint::Admin => Self::Admin,
+        }
+    }
+
+    /// Bytes of a body at the most.
+    pub(super) const fn body_bytes_max(&self) -> usize {
+        match self {
+            Self::Operators(_) | Self::Devices(_) => limits::DPS_MESSAGE_BYTES_MAX,
+            Self::Hub(_) | Self::Admin => limits::SERVICE_BODY_BYTES_MAX,
+        }
+    }
+
+    /// A fault of the call itself.
+    pub(super) fn fault(&self, fault: &ApiFault) -> WireError {
+        match self {
+            Self::Operators(_) | Self::Devices(_) | Self::Admin => faults::dps(fault),
+            Self::Hub(_) => faults::hub(fault),
+        }
+    }
+
+    /// Answers a call.
+    pub(super) async fn answer(
+        &self,
+        gateway: &Arc<Gateway>,
+        asked: Asked,
+    ) -> Result<Reply, WireError> {
+        if let Some(route) = openapi::route(&asked.method, &asked.path) {
+            asked.note(Operation::OpenApi);
+            route.map_err(|fault| self.fault(&fault))?;
+            return Ok(Reply::json(200, self.document().text().into()));
+        }
+        match self {
+            Self::Operators(name) => operator::answer(gateway, name, asked).await,
+            Self::Devices(at) => device::answer(gateway, at.as_ref(), asked).await,
+            Self::Hub(host) => hub::answer(gateway, host, asked).await,
+            Self::Admin => admin::answer(gateway, asked).await,
+        }
+    }
+
+    const fn document(&self) -> Document {
+        match self {
+            Self::Operators(_) | Self::Devices(_) => Document::Dps,
+            Self::Hub(_) => Document::Hub,
+            Self::Admin => Document::Admin,
+        }
+    }
+
+    /// The methods that a path has.
+    pub(super) fn allowed(&self, path: &str) -> String {
+        rest::allowed(|method| {
+            if let Some(route) = openapi::route(method, path) {
+                return route;
+            }
+            match self {
+                Self::Operators(_) => rest::service::route(method, path).map(drop),
+                Self::Devices(_) => rest::device::route(method, path).map(drop),
+                Self::Hub(_) => match telemetry::sender(method, path) {
+                    Some(sender) => sender.map(drop),
+                    None => rest::hub::route(method, path).map(drop),
+                },
+                Self::Admin => rest::admin::route(method, path).map(drop),
+            }
+        })
+    }
+}
