@@ -17,5 +17,6 @@ pub mod draft;
 pub mod enrollment;
 pub mod explain;
 pub mod instance;
+pub mod load;
 pub mod registration;
 pub mod view;

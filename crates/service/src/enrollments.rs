@@ -2,7 +2,9 @@
 
 use model::{EnrollmentGroupId, IfMatch, RegistrationId, ServiceName, limits};
 use provisioning::draft::{self, DraftError, GroupDraft, IndividualDraft};
-use provisioning::enrollment::{Entry, Group, GroupAttestation, Individual, Mechanism, Stamp};
+use provisioning::enrollment::{
+    Entry, EntryId, Group, GroupAttestation, Individual, Mechanism, Stamp,
+};
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, Versioned};
 use store::{Commit, Condition, Write};
@@ -86,7 +88,7 @@ impl Service {
             let other =
                 holders.iter().find(|row| row.value.registration_id != fresh.registration_id);
             if let Some(other) = other {
-                return Err(in_use(&other.value));
+                return Err(in_use(Entry::Individual(&other.value).reference().id));
             }
             conditions.push(Condition::IndividualsByLeaf {
                 dps: dps.clone(),
@@ -186,7 +188,7 @@ impl Service {
                     let thumbprint = slot.content_hash();
                     let holders = self.store.individuals_by_leaf(dps, &thumbprint).await?;
                     if let Some(holder) = holders.first() {
-                        return Err(in_use(&holder.value));
+                        return Err(in_use(Entry::Individual(&holder.value).reference().id));
                     }
                     conditions.push(Condition::IndividualsByLeaf {
                         dps: dps.clone(),
@@ -240,7 +242,7 @@ impl Service {
     }
 
     /// The stamp of a write: a new etag, the old creation time.
-    fn stamp(&self, old: Option<&Stamp>) -> Stamp {
+    pub(crate) fn stamp(&self, old: Option<&Stamp>) -> Stamp {
         let now = self.now();
         Stamp {
             etag: environment::etag(self.entropy.as_ref()),
@@ -259,8 +261,7 @@ fn may_write(if_match: &IfMatch, present: Option<&Stamp>) -> Result<(), ApiError
 }
 
 /// The refusal of a certificate that another individual enrollment holds (V-12).
-fn in_use(holder: &Individual) -> ApiError {
-    let by = Entry::Individual(holder).reference().id;
+pub(crate) fn in_use(by: EntryId) -> ApiError {
     ApiError::Draft(DraftError::CertificateInUse { by })
 }
 

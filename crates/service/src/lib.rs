@@ -20,6 +20,7 @@ mod enrollments;
 mod environment;
 mod error;
 mod instances;
+mod load;
 pub mod observe;
 mod policy_keys;
 mod register;
@@ -37,6 +38,7 @@ pub use directory::{Directory, Endpoint};
 pub use environment::{Clock, Entropy};
 pub use error::{ApiError, Fault};
 pub use instances::{DpsRequest, HubRequest, LinkRequest};
+pub use load::Loaded;
 pub use policy_keys::PolicyKeys;
 pub use register::{Accepted, PollError, Polled, RegisterError};
 pub use search::{Extent, Found, Search};
@@ -57,6 +59,7 @@ pub struct Service {
     directory: directory::Shared,
     sessions: Sessions,
     attempts: Attempts,
+    loading: tokio::sync::Mutex<()>,
     observer: Arc<dyn Observer>,
 }
 
@@ -90,6 +93,7 @@ impl Service {
             directory: directory::Shared::default(),
             sessions: Sessions::default(),
             attempts: Attempts::default(),
+            loading: tokio::sync::Mutex::default(),
             observer: Arc::new(Nobody),
         };
         service.reload_directory().await?;

@@ -37,6 +37,30 @@ impl Enrollments for Sqlite {
         .await
     }
 
+    async fn individuals_of(
+        &self,
+        dps: &ServiceName,
+        ids: &[RegistrationId],
+    ) -> Result<Vec<Option<Versioned<Individual>>>, StoreError> {
+        let (dps, ids) = (dps.clone(), ids.to_vec());
+        self.read("individual enrollments by id", move |snapshot| {
+            ids.iter().map(|id| individual(snapshot.connection, &dps, id)).collect()
+        })
+        .await
+    }
+
+    async fn individuals_by_leaves(
+        &self,
+        dps: &ServiceName,
+        leaves: &[Sha256],
+    ) -> Result<Vec<Vec<Versioned<Individual>>>, StoreError> {
+        let (dps, leaves) = (dps.clone(), leaves.to_vec());
+        self.read("individual enrollments by certificates", move |snapshot| {
+            leaves.iter().map(|leaf| by_leaf(snapshot.connection, &dps, leaf)).collect()
+        })
+        .await
+    }
+
     async fn individual_views(
         &self,
         dps: &ServiceName,

@@ -98,6 +98,30 @@ pub trait Enrollments: Send + Sync {
         dps: &ServiceName,
         thumbprint: &Sha256,
     ) -> Result<Vec<Versioned<Individual>>, StoreError>;
+    /// The individual enrollments of these ids, in their order, as far as they are there.
+    async fn individuals_of(
+        &self,
+        dps: &ServiceName,
+        ids: &[RegistrationId],
+    ) -> Result<Vec<Option<Versioned<Individual>>>, StoreError> {
+        let mut found = Vec::with_capacity(ids.len());
+        for id in ids {
+            found.push(self.individual(dps, id).await?);
+        }
+        Ok(found)
+    }
+    /// For each of these certificates what [`Enrollments::individuals_by_leaf`] gives.
+    async fn individuals_by_leaves(
+        &self,
+        dps: &ServiceName,
+        thumbprints: &[Sha256],
+    ) -> Result<Vec<Vec<Versioned<Individual>>>, StoreError> {
+        let mut found = Vec::with_capacity(thumbprints.len());
+        for thumbprint in thumbprints {
+            found.push(self.individuals_by_leaf(dps, thumbprint).await?);
+        }
+        Ok(found)
+    }
     /// Individual enrollments in the order of their lower-case ids, after a key, each with the
     /// record of its id, of one snapshot.
     async fn individual_views(

@@ -4,11 +4,12 @@ use std::sync::Arc;
 
 use dialect::rest::error::{ApiFault, WireError};
 use dialect::rest::openapi::{self, Document};
+use dialect::rest::service::load::is_load_path;
 use dialect::rest::{self, hub::telemetry};
 use model::{HostName, ServiceName, limits};
 use service::Endpoint;
 
-use super::{Asked, Reply, admin, device, hub, operator};
+use super::{Asked, Reply, admin, device, hub, load, operator};
 use crate::metrics::Operation;
 use crate::{Gateway, faults};
 
@@ -17,6 +18,8 @@ use crate::{Gateway, faults};
 pub(super) enum Api {
     /// The service API of a provisioning service.
     Operators(ServiceName),
+    /// Loads of many enrollments, which Azure has not.
+    Loads(ServiceName),
     /// The device API of a provisioning service, or of all of them.
     Devices(Option<ServiceName>),
     /// A hub's.
@@ -30,6 +33,7 @@ impl Api {
     pub(super) fn of(endpoint: Endpoint, path: &str) -> Self {
         match endpoint {
             Endpoint::Dps(name) if operator::is_service_path(path) => Self::Operators(name),
+            Endpoint::Dps(name) if is_load_path(path) => Self::Loads(name),
             Endpoint::Dps(name) => Self::Devices(Some(name)),
             Endpoint::Alias(Some(host)) if hub::is_hub_path(path) => Self::Hub(host),
             Endpoint::Alias(_) => Self::Devices(None),
@@ -42,14 +46,16 @@ impl Api {
     pub(super) const fn body_bytes_max(&self) -> usize {
         match self {
             Self::Operators(_) | Self::Devices(_) => limits::DPS_MESSAGE_BYTES_MAX,
-            Self::Hub(_) | Self::Admin => limits::SERVICE_BODY_BYTES_MAX,
+            Self::Loads(_) | Self::Hub(_) | Self::Admin => limits::SERVICE_BODY_BYTES_MAX,
         }
     }
 
     /// A fault of the call itself.
     pub(super) fn fault(&self, fault: &ApiFault) -> WireError {
         match self {
-            Self::Operators(_) | Self::Devices(_) | Self::Admin => faults::dps(fault),
+            Self::Operators(_) | Self::Loads(_) | Self::Devices(_) | Self::Admin => {
+                faults::dps(fault)
+            }
             Self::Hub(_) => faults::hub(fault),
         }
     }
@@ -67,6 +73,7 @@ impl Api {
         }
         match self {
             Self::Operators(name) => operator::answer(gateway, name, asked).await,
+            Self::Loads(name) => load::answer(gateway, name, asked).await,
             Self::Devices(at) => device::answer(gateway, at.as_ref(), asked).await,
             Self::Hub(host) => hub::answer(gateway, host, asked).await,
             Self::Admin => admin::answer(gateway, asked).await,
@@ -75,7 +82,7 @@ impl Api {
 
     const fn document(&self) -> Document {
         match self {
-            Self::Operators(_) | Self::Devices(_) => Document::Dps,
+            Self::Operators(_) | Self::Loads(_) | Self::Devices(_) => Document::Dps,
             Self::Hub(_) => Document::Hub,
             Self::Admin => Document::Admin,
         }
@@ -89,6 +96,7 @@ impl Api {
             }
             match self {
                 Self::Operators(_) => rest::service::route(method, path).map(drop),
+                Self::Loads(_) => rest::service::load::route(method, path, "").map(drop),
                 Self::Devices(_) => rest::device::route(method, path).map(drop),
                 Self::Hub(_) => match telemetry::sender(method, path) {
                     Some(sender) => sender.map(drop),

@@ -5,6 +5,7 @@ mod api;
 mod bulk;
 mod device;
 mod hub;
+mod load;
 mod operator;
 mod search;
 #[cfg(test)]
@@ -358,7 +359,7 @@ fn refused(gateway: &Gateway, call: &Call, api: Option<&Api>, error: &WireError)
         Some(Api::Hub(_)) => {
             Reply::json(error.status, error.hub_json(id, now)).with(error.hub_headers(id))
         }
-        Some(Api::Operators(_) | Api::Devices(_) | Api::Admin) | None => {
+        Some(Api::Operators(_) | Api::Loads(_) | Api::Devices(_) | Api::Admin) | None => {
             Reply::json(error.status, error.json(id, now)).with(error.headers(id))
         }
     }

@@ -136,7 +136,7 @@ pub(super) async fn answer(
 }
 
 /// Judges the caller's token against the service's policies.
-fn authorize(
+pub(super) fn authorize(
     gateway: &Gateway,
     dps: &ServiceName,
     asked: &Asked,

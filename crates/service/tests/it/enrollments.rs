@@ -5,7 +5,7 @@ use provisioning::draft::DraftError;
 use serde_json::json;
 use service::ApiError;
 
-use crate::world::{World, call, group, id, individual, keyed};
+use crate::world::{World, call, group, id, individual, keyed, self_signed};
 
 #[tokio::test]
 async fn a_20_to_a_25_conditional_writes() {
@@ -55,14 +55,6 @@ async fn s_04_a_recreated_entry_is_a_fresh_one() {
 
 fn is_in_use<T>(refused: &Result<T, ApiError>) -> bool {
     matches!(refused, Err(ApiError::Draft(DraftError::CertificateInUse { .. })))
-}
-
-fn self_signed(name: &str) -> String {
-    let mut params = rcgen::CertificateParams::default();
-    params.distinguished_name = rcgen::DistinguishedName::new();
-    params.distinguished_name.push(rcgen::DnType::CommonName, name);
-    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
-    params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
 }
 
 #[tokio::test]

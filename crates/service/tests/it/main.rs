@@ -10,6 +10,7 @@
 
 mod enrollments;
 mod hub_side;
+mod load;
 mod records;
 mod seeds;
 mod sessions;

@@ -131,6 +131,15 @@ pub fn keyed(seed: u8) -> serde_json::Value {
         "primaryKey": key(seed).to_base64(), "secondaryKey": key(seed + 100).to_base64()}}})
 }
 
+/// A certificate of this name, as PEM.
+pub fn self_signed(name: &str) -> String {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
+}
+
 impl World {
     pub async fn new() -> Self {
         let clock = Arc::new(TestClock(AtomicI64::new(17_900_000_000_000_000)));

@@ -6,9 +6,11 @@ pub mod attestation;
 pub mod bulk;
 pub mod enrollment;
 pub mod group;
+pub mod load;
 pub mod registration;
 mod route;
 mod settings;
+mod shape;
 #[cfg(test)]
 mod tests;
 

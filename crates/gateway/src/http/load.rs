@@ -1,0 +1,64 @@
+//! Loads of individual enrollments: many lines, each answered by itself.
+
+use std::sync::Arc;
+
+use dialect::json::utf8_json;
+use dialect::rest::error::{ApiFault, Missing, WireError};
+use dialect::rest::service::load::{self, Line, LineResult, LoadJson};
+use model::ServiceName;
+use provisioning::instance::Right;
+use service::Loaded;
+
+use super::{Asked, Reply, operator};
+use crate::metrics::Operation;
+use crate::{Gateway, faults, log};
+
+/// Answers an operator who loads enrollments.
+pub(super) async fn answer(
+    gateway: &Arc<Gateway>,
+    dps: &ServiceName,
+    asked: Asked,
+) -> Result<Reply, WireError> {
+    let fault = |fault: ApiFault| faults::dps(&fault);
+    let existing = load::route(&asked.method, &asked.path, &asked.query).map_err(fault)?;
+    asked.note(Operation::Bulk);
+    log::provisioning_service(dps);
+    let call = operator::authorize(gateway, dps, &asked, Right::EnrollmentWrite)?;
+    let version = asked.api_version().map_err(fault)?;
+    load::media_type(asked.header("content-type")).map_err(fault)?;
+    let lines = load::lines(&asked.body, &version).map_err(fault)?;
+    let mut drafts = Vec::with_capacity(lines.len());
+    let mut read = Vec::with_capacity(lines.len());
+    for Line { number, id, asked } in lines {
+        let refused = match asked {
+            Ok(draft) => {
+                drafts.push(draft);
+                None
+            }
+            Err(fault) => Some(LineResult::Refused(faults::dps(&fault))),
+        };
+        read.push((number, id, refused));
+    }
+    let loaded = gateway.service.load_individuals(&call, dps, &drafts, existing).await;
+    let mut loaded =
+        loaded.map_err(|error| faults::dps_api(&error, Missing::ProvisioningService))?.into_iter();
+    let results: Vec<(usize, String, LineResult)> = read
+        .into_iter()
+        .filter_map(|(number, id, refused)| {
+            let result = refused.or_else(|| loaded.next().map(result))?;
+            Some((number, id, result))
+        })
+        .collect();
+    let lines = results.iter().map(|(number, id, result)| load::line_json(*number, id, result));
+    Ok(Reply::json(200, utf8_json(&LoadJson { lines: lines.collect() })))
+}
+
+fn result(loaded: Loaded) -> LineResult {
+    match loaded {
+        Loaded::Created => LineResult::Created,
+        Loaded::Replaced => LineResult::Replaced,
+        Loaded::Unchanged => LineResult::Unchanged,
+        Loaded::Skipped => LineResult::Skipped,
+        Loaded::Refused(error) => LineResult::Refused(faults::dps_api(&error, Missing::Enrollment)),
+    }
+}
