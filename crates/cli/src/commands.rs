@@ -17,6 +17,7 @@ mod entry;
 mod explain;
 mod hub;
 mod linked_hub;
+mod load;
 mod policy;
 mod registration;
 mod story;

@@ -20,6 +20,11 @@ pub(crate) const HUB_API: &str = "2021-04-12";
 /// The version of Muster's own API.
 pub(crate) const ADMIN_API: &str = "2026-11-01";
 
+/// The media type of a body.
+const JSON: &str = "application/json; charset=utf-8";
+/// The media type of JSON lines.
+const JSON_LINES: &str = "application/x-ndjson";
+
 /// One service, and a key to it.
 #[derive(Clone)]
 pub(crate) struct Service {
@@ -143,21 +148,36 @@ impl Service {
         Ok(())
     }
 
+    /// Posts JSON lines, and gives the answer as it is.
+    pub(crate) async fn post_lines(&self, path: &str, lines: Vec<u8>) -> Result<Reply> {
+        self.deliver(Method::Post, path, Vec::new(), Some((JSON_LINES, lines))).await
+    }
+
     async fn send(&self, call: Call) -> Result<Reply> {
-        let mark = if call.path.contains('?') { '&' } else { '?' };
+        let body = call.body.map(|body| (JSON, body.to_string().into_bytes()));
+        self.deliver(call.method, &call.path, call.headers, body).await
+    }
+
+    async fn deliver(
+        &self,
+        method: Method,
+        path: &str,
+        more: Vec<(&'static str, String)>,
+        body: Option<(&str, Vec<u8>)>,
+    ) -> Result<Reply> {
+        let mark = if path.contains('?') { '&' } else { '?' };
         let expires = (self.clock)().plus(TOKEN_LIFE);
         let token = sas::create(&self.resource, &self.key, expires, Some(&self.policy));
         let mut headers = vec![("accept", "application/json".to_owned()), ("authorization", token)];
-        headers.extend(call.headers);
-        let body = call.body.map(|body| body.to_string().into_bytes());
-        if body.is_some() {
-            headers.push(("content-type", "application/json; charset=utf-8".to_owned()));
+        headers.extend(more);
+        if let Some((media_type, _)) = &body {
+            headers.push(("content-type", (*media_type).to_owned()));
         }
         let request = Request {
-            method: call.method,
-            target: format!("{}{mark}api-version={}", call.path, self.api_version),
+            method,
+            target: format!("{path}{mark}api-version={}", self.api_version),
             headers,
-            body,
+            body: body.map(|(_, bytes)| bytes),
         };
         self.transport.send(&self.target, &request).await
     }

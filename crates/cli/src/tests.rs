@@ -4,6 +4,7 @@ mod admin;
 mod devices;
 mod enrollments;
 mod grammar;
+mod load;
 mod registering;
 
 use std::collections::VecDeque;

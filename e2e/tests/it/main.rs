@@ -10,6 +10,7 @@
 )]
 
 mod az;
+mod bulk_load;
 mod durability;
 mod every_client;
 mod fleet;

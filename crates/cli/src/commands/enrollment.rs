@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::attestation_args::{Credentials, Removals, SlotEdits, expect_type};
 use super::common::{DpsArgs, flag, json_object};
 use super::entry::{EntryKind, Settings, object_at};
+use super::load::Load;
 use super::registration;
 use crate::Session;
 use crate::failure::{Failure, Result};
@@ -45,6 +46,8 @@ enum Verb {
     Update(Update),
     /// Delete an entry: its device may come back through a group.
     Delete(Delete),
+    /// Load entries from a file, however many.
+    Load(Load),
     /// The registration record of an entry's device.
     Registration(registration::OfEnrollment),
 }
@@ -170,6 +173,7 @@ impl Enrollment {
                 let service = args.dps.service(session).await?;
                 INDIVIDUAL.delete(&service, &args.id.enrollment_id, args.etag.as_deref()).await
             }
+            Verb::Load(args) => args.run(session).await,
             Verb::Registration(args) => args.run(session).await,
         }
     }

@@ -59,6 +59,7 @@ fn result(loaded: Loaded) -> LineResult {
         Loaded::Replaced => LineResult::Replaced,
         Loaded::Unchanged => LineResult::Unchanged,
         Loaded::Skipped => LineResult::Skipped,
+        Loaded::Exists => LineResult::Refused(load::exists()),
         Loaded::Refused(error) => LineResult::Refused(faults::dps_api(&error, Missing::Enrollment)),
     }
 }
