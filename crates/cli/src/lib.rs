@@ -10,8 +10,8 @@
 //! Invariants:
 //! - Every spelling of `az`'s options for these commands is taken, so that a written procedure
 //!   runs with `muster` in `az`'s place.
-//! - Standard output carries the answer alone: a table for people, or one JSON document with
-//!   `--output json`. Everything else goes to standard error.
+//! - Standard output carries the answer alone: a table for people, or what `--output` and
+//!   `--query` say for programs. Everything else goes to standard error.
 //! - A failure says what and where in one line, and names the next step in another. Exit codes:
 //!   0 done, 1 failed, 2 misused, 3 not found.
 //! - Private keys are written with mode 0600, and no file is overwritten unasked.
@@ -35,11 +35,11 @@ use std::sync::Arc;
 use model::Timestamp;
 
 pub use commands::Commands;
-pub use output::Format;
+pub use output::{Format, Query};
 
 use crate::failure::Kind;
 use crate::https::Https;
-use crate::output::Output;
+use crate::output::{Output, Screen};
 use crate::transport::Transport;
 
 /// Options of every command.
@@ -56,6 +56,15 @@ pub struct GlobalArgs {
         help_heading = GLOBAL
     )]
     pub output: Format,
+    /// Show only this part of the answer: a JMESPath expression.
+    #[arg(
+        long,
+        global = true,
+        value_parser = Query::parse,
+        value_name = "JMESPATH",
+        help_heading = GLOBAL
+    )]
+    pub query: Option<Query>,
     /// The server's data directory; its admin.json tells where the server is
     /// [default: ./muster-data].
     #[arg(
@@ -100,7 +109,12 @@ struct Session {
 
 /// Runs one command to its end; what it has to say is written when it returns.
 pub async fn run(command: Commands, global: GlobalArgs) -> ExitCode {
-    let output = Output::new(global.output, Box::new(std::io::stdout()));
+    let stdout = std::io::stdout();
+    let screen = match anstream::AutoStream::choice(&stdout) == anstream::ColorChoice::Never {
+        true => Screen::Plain,
+        false => Screen::Colored,
+    };
+    let output = Output::new(global.output, global.query.clone(), screen, Box::new(stdout));
     let transport = Arc::new(Https { system_bundle: system_bundle() });
     let mut session = Session { global, transport, clock: now, output };
     let done = match command.run(&mut session).await {

@@ -17,8 +17,8 @@ use model::Timestamp;
 use serde_json::{Value, json};
 
 use crate::failure::{Failure, Kind, Result};
-use crate::output::Output;
 use crate::output::tests::Kept;
+use crate::output::{Output, Screen};
 use crate::transport::{Reply, Request, Target, Transport};
 use crate::{Commands, GlobalArgs, Session};
 
@@ -131,7 +131,12 @@ async fn run_in(dir: tempfile::TempDir, words: &[&str], replies: Vec<Reply>) -> 
     let data_dir: PathBuf = dir.path().to_owned();
     let global = GlobalArgs { data_dir: Some(data_dir), ca_file: None, ..parsed.global };
     let mut session = Session {
-        output: Output::new(global.output, Box::new(kept.clone())),
+        output: Output::new(
+            global.output,
+            global.query.clone(),
+            Screen::Plain,
+            Box::new(kept.clone()),
+        ),
         global,
         transport: fake.clone(),
         clock: || Timestamp::from_unix_seconds(1_893_455_400),

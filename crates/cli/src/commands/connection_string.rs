@@ -131,8 +131,8 @@ impl Which {
 
 /// One string a line, so that a shell can take it as it is; with its member name as JSON.
 pub(crate) fn write(session: &mut Session, answer: &Value) -> Result {
-    if session.output.format() == crate::Format::Json {
-        return session.output.json(answer);
+    if !session.output.tells() {
+        return session.output.value(answer);
     }
     match at(answer, &["connectionString"]) {
         Value::Array(all) => all.iter().try_for_each(|one| session.output.line(&cell(one))),

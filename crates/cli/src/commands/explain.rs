@@ -45,8 +45,8 @@ impl Explain {
         if !self.all {
             attempts.truncate(self.top);
         }
-        if session.output.format() == crate::Format::Json {
-            return session.output.json(&Value::from(attempts));
+        if !session.output.tells() {
+            return session.output.value(&Value::from(attempts));
         }
         for (at, attempt) in attempts.iter().enumerate() {
             if at > 0 {

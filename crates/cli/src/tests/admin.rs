@@ -58,6 +58,16 @@ properties.state                       Active
 }
 
 #[tokio::test]
+async fn a_query_takes_the_scope_out_of_the_answer() {
+    let words = ["iot", "dps", "show", "--query", "properties.idScope", "--output", "tsv"];
+    let ran = run(&words, vec![reply(200, &one_dps())]).await.ok();
+    assert_eq!(ran.out, "0ne00000001\n");
+    let words = ["iot", "dps", "list", "--query", "[].name", "-o", "YAML"];
+    let ran = run(&words, vec![reply(200, &one_dps())]).await.ok();
+    assert_eq!(ran.out, "- dps1\n");
+}
+
+#[tokio::test]
 async fn a_service_is_created_and_deleted() {
     let words = ["iot", "dps", "create", "--name", "dps1", "-g", "rg", "-l", "here"];
     let ran = run(&words, vec![reply(200, &json!({"name": "dps1"}))]).await.ok();

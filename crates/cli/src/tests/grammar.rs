@@ -120,7 +120,10 @@ fn services_take_the_spellings_of_az() {
         "iot dps show --name d",
         "iot dps show -n d -g rg -o json",
         "iot dps show --dps-name d",
-        "iot dps list --output table",
+        "iot dps list --output table --query [].name",
+        "iot dps list -o Jsonc",
+        "iot dps list -o yamlc",
+        "iot dps list -o none",
         "iot dps update -n d --set properties.allocationPolicy=Hashed",
         "iot dps delete -n d -y",
         "iot dps policy list --dps-name d",
@@ -215,6 +218,8 @@ fn misuse_is_refused_before_anything_is_sent() {
         "device register --rid r",
         "ca leaf --name n --out o --days 0",
         "iot dps enrollment show --eid e --auth-type login",
+        "iot dps show --query properties.[",
+        "iot dps show --output xml",
     ] {
         let words: Vec<&str> = line.split_whitespace().collect();
         let error = parse(&words).expect_err(line);

@@ -28,9 +28,12 @@ fn make(dir: &Path, words: &[&str]) -> Result<Value> {
     let words = std::iter::once("ca".to_owned()).chain(words);
     let ca = <Standalone as clap::Parser>::try_parse_from(words).unwrap().ca;
     let kept = Kept::default();
-    let output = crate::output::Output::new(crate::Format::Json, Box::new(kept.clone()));
+    let screen = crate::output::Screen::Plain;
+    let sink = Box::new(kept.clone());
+    let output = crate::output::Output::new(crate::Format::Json, None, screen, sink);
     let global = crate::GlobalArgs {
         output: crate::Format::Json,
+        query: None,
         data_dir: Some(dir.into()),
         ca_file: None,
     };
