@@ -19,7 +19,7 @@ mod serve;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use config::tls::Tls;
 use config::{Config, Flags};
 use environment::SystemClock;
@@ -46,6 +46,16 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Print what a shell needs to complete these commands.
+    ///
+    /// bash: source <(muster completion bash)
+    /// zsh:  source <(muster completion zsh)
+    /// fish: muster completion fish | source
+    #[command(verbatim_doc_comment)]
+    Completion {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
     #[command(flatten)]
     Operator(cli::Commands),
 }
@@ -93,6 +103,13 @@ fn main() -> ExitCode {
             Ok(config) => report(show(&config)),
             Err(code) => code,
         },
+        Command::Completion { shell } => {
+            // Into memory first: the library panics where a pipe's reader has gone.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Muster::command(), "muster", &mut script);
+            say(&String::from_utf8_lossy(&script));
+            ExitCode::SUCCESS
+        }
         Command::Operator(command) => {
             match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                 Ok(runtime) => runtime.block_on(cli::run(command, global)),
