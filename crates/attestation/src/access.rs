@@ -1,5 +1,7 @@
 //! Shared access policies: who may do what with a service, shown by a SAS token.
 
+pub mod change;
+
 use model::{PolicyName, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 

@@ -54,6 +54,8 @@ pub const ENROLLMENT_GROUPS_MAX: u64 = 100;
 pub const CA_CERTIFICATES_MAX: u64 = 25;
 /// Linked hubs of an instance, by default. Source: same.
 pub const LINKED_HUBS_MAX: usize = 50;
+/// Shared access policies of one service. Source: ours; a new hub has five.
+pub const ACCESS_POLICIES_MAX: usize = 64;
 /// Never-assigned, refused records kept for one entry; the oldest goes. Source: settled D-11.
 pub const REFUSED_RECORDS_PER_ENTRY_MAX: usize = 1_000;
 

@@ -117,7 +117,8 @@ impl Service {
                 Some(_) => self.store.instance(name).await?.map(|view| view.generation),
                 None => None,
             };
-            let commit = self.instance_commit(call, name, generation, "dps.put", dps.clone());
+            let audited = ("dps.put", name.as_str());
+            let commit = self.instance_commit(call, name, generation, audited, dps.clone());
             if self.apply(commit).await? {
                 return Ok(dps);
             }
@@ -249,7 +250,7 @@ impl Service {
             allocation_weight: request.allocation_weight,
             apply_allocation_policy: request.apply_allocation_policy,
         };
-        self.change_dps(call, name, "dps.link", |dps| {
+        self.change_dps(call, name, ("dps.link", name.as_str()), |dps| {
             dps.linked_hubs.retain(|linked| linked.host != *hub);
             if dps.linked_hubs.len() >= limits::LINKED_HUBS_MAX {
                 let max = u64::try_from(limits::LINKED_HUBS_MAX).unwrap_or(u64::MAX);
@@ -272,7 +273,7 @@ impl Service {
         name: &ServiceName,
         hub: &HostName,
     ) -> Result<Dps, ApiError> {
-        self.change_dps(call, name, "dps.unlink", |dps| {
+        self.change_dps(call, name, ("dps.unlink", name.as_str()), |dps| {
             let before = dps.linked_hubs.len();
             dps.linked_hubs.retain(|linked| linked.host != *hub);
             match dps.linked_hubs.len() < before {
@@ -283,11 +284,12 @@ impl Service {
         .await
     }
 
+    /// Changes a provisioning service; the audit trail has `(action, subject)`.
     pub(crate) async fn change_dps(
         &self,
         call: &Call,
         name: &ServiceName,
-        action: &str,
+        audited: (&str, &str),
         change: impl Fn(&mut Dps) -> Result<(), ApiError>,
     ) -> Result<Dps, ApiError> {
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
@@ -295,9 +297,35 @@ impl Service {
             let mut dps = view.dps.clone();
             change(&mut dps)?;
             let generation = Some(view.generation);
-            let commit = self.instance_commit(call, name, generation, action, dps.clone());
+            let commit = self.instance_commit(call, name, generation, audited, dps.clone());
             if self.apply(commit).await? {
                 return Ok(dps);
+            }
+        }
+        Err(ApiError::Fault(Fault::Contended))
+    }
+
+    /// Changes a hub; the audit trail has `(action, subject)`. Sessions that rested on what is
+    /// gone end first.
+    pub(crate) async fn change_hub(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        (action, subject): (&str, &str),
+        change: impl Fn(&mut Hub) -> Result<(), ApiError>,
+    ) -> Result<Hub, ApiError> {
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let row = self.hub(name).await?;
+            let mut hub = row.value;
+            change(&mut hub)?;
+            let commit = Commit {
+                conditions: vec![Condition::Hub { name: name.clone(), at: Some(row.revision) }],
+                writes: vec![Write::Hub(Box::new(hub.clone()))],
+                changes: vec![ChangeScope::Directory, ChangeScope::Hub { hub: hub.host.clone() }],
+                audit: vec![self.audit(call, action, subject)],
+            };
+            if self.apply(commit).await? {
+                return Ok(hub);
             }
         }
         Err(ApiError::Fault(Fault::Contended))
@@ -308,14 +336,14 @@ impl Service {
         call: &Call,
         name: &ServiceName,
         generation: Option<model::Revision>,
-        action: &str,
+        (action, subject): (&str, &str),
         dps: Dps,
     ) -> Commit {
         Commit {
             conditions: vec![Condition::Instance { dps: name.clone(), generation }],
             writes: vec![Write::Dps(Box::new(dps))],
             changes: vec![ChangeScope::Directory],
-            audit: vec![self.audit(call, action, name.as_str())],
+            audit: vec![self.audit(call, action, subject)],
         }
     }
 

@@ -22,6 +22,7 @@ mod error;
 mod instances;
 mod load;
 pub mod observe;
+mod policies;
 mod policy_keys;
 mod register;
 mod registrations;

@@ -3,11 +3,10 @@
 use attestation::SymmetricKey;
 use attestation::access::Policy;
 use hub::instance::Hub;
-use model::{PolicyName, ServiceName, limits};
+use model::{PolicyName, ServiceName};
 use provisioning::instance::Dps;
-use store::{ChangeScope, Commit, Condition, Write};
 
-use crate::{ApiError, Call, Fault, Service};
+use crate::{ApiError, Call, Service};
 
 /// Keys for one shared access policy; an absent one stays as it is.
 #[derive(Clone, Debug)]
@@ -51,7 +50,8 @@ impl Service {
         name: &ServiceName,
         keys: &PolicyKeys,
     ) -> Result<Dps, ApiError> {
-        self.change_dps(call, name, "dps.keys", |dps| keys.put_into(&mut dps.policies)).await
+        let audited = ("dps.keys", name.as_str());
+        self.change_dps(call, name, audited, |dps| keys.put_into(&mut dps.policies)).await
     }
 
     /// Replaces the keys of a hub's policy; sessions that rested on the old ones end first.
@@ -64,20 +64,7 @@ impl Service {
         name: &ServiceName,
         keys: &PolicyKeys,
     ) -> Result<Hub, ApiError> {
-        for _ in 0..=limits::COMMIT_RETRIES_MAX {
-            let row = self.hub(name).await?;
-            let mut hub = row.value;
-            keys.put_into(&mut hub.policies)?;
-            let commit = Commit {
-                conditions: vec![Condition::Hub { name: name.clone(), at: Some(row.revision) }],
-                writes: vec![Write::Hub(Box::new(hub.clone()))],
-                changes: vec![ChangeScope::Directory, ChangeScope::Hub { hub: hub.host.clone() }],
-                audit: vec![self.audit(call, "hub.keys", name.as_str())],
-            };
-            if self.apply(commit).await? {
-                return Ok(hub);
-            }
-        }
-        Err(ApiError::Fault(Fault::Contended))
+        let audited = ("hub.keys", name.as_str());
+        self.change_hub(call, name, audited, |hub| keys.put_into(&mut hub.policies)).await
     }
 }

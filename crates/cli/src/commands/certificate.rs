@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::common::{DpsOfAdmin, certificate, flag};
+use super::common::{DpsOfAdmin, Yes, certificate, confirm, flag};
 use super::enrollment_group::GROUP;
 use crate::Session;
 use crate::failure::{Failure, Result};
@@ -55,9 +55,8 @@ enum Verb {
         /// Only if the certificate still has this etag.
         #[arg(long, short = 'e')]
         etag: Option<String>,
-        /// Do not ask.
-        #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
-        yes: Option<bool>,
+        #[command(flatten)]
+        yes: Yes,
         #[command(flatten)]
         dps: DpsOfAdmin,
     },
@@ -124,9 +123,11 @@ impl Certificate {
                 let found = admin.service.call(call).await.map_err(missing)?;
                 session.output.thing(&found, &FIRST)
             }
-            Verb::Delete { name, etag, yes: _, dps } => {
+            Verb::Delete { name, etag, yes, dps } => {
                 let (admin, dps) = dps.find(session).await?;
                 let doing = format!("delete certificate '{}'", name.name);
+                let question = format!("Delete certificate '{}' of '{dps}'?", name.name);
+                confirm(&question, yes)?;
                 let call = Call::delete(one(&dps, &name.name), doing).if_match(etag.as_deref());
                 admin.service.call(call).await.map_err(missing)?;
                 for group in referring(&admin, &dps, &name.name).await.unwrap_or_default() {

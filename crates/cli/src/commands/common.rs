@@ -27,6 +27,8 @@ pub(crate) struct Ignored {
     subscription: Option<String>,
     #[arg(long, hide = true)]
     only_show_errors: bool,
+    #[arg(long, hide = true)]
+    no_wait: bool,
     /// Only keys are known here, no cloud logins.
     #[arg(long, hide = true, value_parser = ["key"])]
     auth_type: Option<String>,
@@ -122,17 +124,32 @@ impl DpsOfAdmin {
     }
 }
 
-/// Asks before something large goes, where there is somebody to ask.
-pub(crate) fn confirm(question: &str, yes: Option<bool>) -> Result {
-    use std::io::{BufRead, IsTerminal, Write};
+/// `--yes`.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub(crate) struct Yes {
+    /// Do not ask.
+    #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
+    yes: Option<bool>,
+}
+
+/// Asks before something goes that much rests on, where there is somebody to ask.
+///
+/// `az` asks for none of these, and does not know their `--yes`: so a script runs through, and
+/// only a person at a terminal is asked.
+pub(crate) fn confirm(question: &str, yes: Yes) -> Result {
+    use std::io::IsTerminal;
     let mut stdin = std::io::stdin().lock();
-    if yes == Some(true) || !stdin.is_terminal() {
+    let terminal = stdin.is_terminal();
+    ask(question, yes, terminal, &mut stdin)
+}
+
+fn ask(question: &str, yes: Yes, terminal: bool, answers: &mut dyn std::io::BufRead) -> Result {
+    if yes.yes == Some(true) || !terminal {
         return Ok(());
     }
     eprint!("{question} [y/N] ");
-    std::io::stderr().flush()?;
     let mut answer = String::new();
-    stdin.read_line(&mut answer)?;
+    answers.read_line(&mut answer)?;
     match answer.trim().to_ascii_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(Failure::new("nothing was deleted").hint("answer y, or give --yes")),
@@ -179,5 +196,25 @@ pub(crate) fn json_object(option: &str, text: &str) -> Result<Map<String, Value>
             Err(Failure::usage(format!("{option} is JSON, but not an object"))
                 .hint("in single quotes: '{\"site\": \"thl\"}'"))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_person_is_asked_and_a_script_is_not() {
+        let (given, not) = (Yes { yes: Some(true) }, Yes::default());
+        let asked = |yes, terminal, answer: &str| ask("?", yes, terminal, &mut answer.as_bytes());
+        for answer in ["y\n", "YES\n"] {
+            assert!(asked(not, true, answer).is_ok(), "{answer}");
+        }
+        for answer in ["\n", "", "n\n", "yess\n"] {
+            assert!(asked(not, true, answer).is_err(), "{answer}");
+        }
+        assert!(asked(Yes { yes: Some(false) }, true, "").is_err());
+        assert!(asked(given, true, "").is_ok());
+        assert!(asked(not, false, "").is_ok());
     }
 }

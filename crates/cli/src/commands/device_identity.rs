@@ -8,9 +8,10 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::ca::self_signed_device;
-use super::common::{HubArgs, flag};
+use super::common::{HubArgs, Yes, flag};
 use super::connection_string::{KeyType, write as write_connection_string};
 use super::document;
+use super::policy::Renewed;
 use crate::Session;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, at, cell, column};
@@ -71,9 +72,8 @@ enum Verb {
         /// Only if the device still has this etag.
         #[arg(long, short = 'e')]
         etag: Option<String>,
-        /// Do not ask.
-        #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
-        yes: Option<bool>,
+        #[command(flatten)]
+        yes: Yes,
         #[command(flatten)]
         hub: HubArgs,
     },
@@ -127,16 +127,6 @@ enum AuthMethod {
     /// A certificate, by its thumbprint.
     #[value(name = "x509_thumbprint")]
     X509Thumbprint,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Renewed {
-    /// A new first key.
-    Primary,
-    /// A new second key.
-    Secondary,
-    /// Each in the other's place.
-    Swap,
 }
 
 /// How the device proves itself to the hub.

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
 use super::certificate::Certificate;
-use super::common::{AdminArgs, confirm, flag};
+use super::common::{AdminArgs, Yes, confirm};
 use super::compute_key::ComputeDeviceKey;
 use super::connection_string::OfDps;
 use super::document;
@@ -64,9 +64,8 @@ enum Verb {
     Delete {
         #[command(flatten)]
         name: Name,
-        /// Do not ask.
-        #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
-        yes: Option<bool>,
+        #[command(flatten)]
+        yes: Yes,
         #[command(flatten)]
         admin: AdminArgs,
     },

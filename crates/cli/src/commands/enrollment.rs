@@ -4,7 +4,7 @@ use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::attestation_args::{Credentials, Removals, SlotEdits, expect_type};
-use super::common::{DpsArgs, flag, json_object};
+use super::common::{DpsArgs, Yes, flag, json_object};
 use super::entry::{EntryKind, Settings, object_at};
 use super::load::Load;
 use super::registration;
@@ -149,9 +149,8 @@ struct Delete {
     /// Only if the entry still has this etag.
     #[arg(long, short = 'e')]
     etag: Option<String>,
-    /// Do not ask.
-    #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
-    yes: Option<bool>,
+    #[command(flatten)]
+    yes: Yes,
     #[command(flatten)]
     dps: DpsArgs,
 }

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use super::attestation_args::{Credentials, Removals, SlotEdits};
-use super::common::{DpsArgs, flag};
+use super::common::{DpsArgs, Yes, flag};
 use super::compute_key::ComputeDeviceKey;
 use super::entry::{EntryKind, Settings, object_at};
 use super::registration;
@@ -131,9 +131,8 @@ struct Delete {
     /// Only if the group still has this etag.
     #[arg(long, short = 'e')]
     etag: Option<String>,
-    /// Do not ask.
-    #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
-    yes: Option<bool>,
+    #[command(flatten)]
+    yes: Yes,
     #[command(flatten)]
     dps: DpsArgs,
 }

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value, json};
 
-use super::common::{AdminArgs, confirm, flag};
+use super::common::{AdminArgs, Yes, confirm};
 use super::connection_string::OfHub;
 use super::device_identity::DeviceIdentity;
 use super::dps::Place;
@@ -62,9 +62,8 @@ enum Verb {
     Delete {
         #[command(flatten)]
         name: Name,
-        /// Do not ask.
-        #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
-        yes: Option<bool>,
+        #[command(flatten)]
+        yes: Yes,
         #[command(flatten)]
         admin: AdminArgs,
     },

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Map, Value};
 
-use super::common::{DpsOfAdmin, flag};
+use super::common::{DpsOfAdmin, Yes, flag};
 use crate::Session;
 use crate::connection_string::ConnectionString;
 use crate::failure::{Failure, Result};
@@ -53,9 +53,8 @@ enum Verb {
     Delete {
         #[command(flatten)]
         hub: Linked,
-        /// Do not ask.
-        #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
-        yes: Option<bool>,
+        #[command(flatten)]
+        yes: Yes,
         #[command(flatten)]
         dps: DpsOfAdmin,
     },

@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::common::{DpsArgs, flag};
+use super::common::{DpsArgs, Yes};
 use super::enrollment::EnrollmentId;
 use super::enrollment_group::GroupId;
 use crate::Session;
@@ -101,9 +101,8 @@ struct Deletion {
     /// Only if the record still has this etag.
     #[arg(long, short = 'e')]
     etag: Option<String>,
-    /// Do not ask.
-    #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
-    yes: Option<bool>,
+    #[command(flatten)]
+    yes: Yes,
 }
 
 impl OfEnrollment {

@@ -193,6 +193,36 @@ async fn policies_are_listed_without_their_keys() {
 }
 
 #[tokio::test]
+async fn a_policy_is_created_changed_renewed_and_deleted() {
+    let policy = json!({"keyName": "p", "rights": "EnrollmentRead", "primaryKey": "A",
+        "secondaryKey": "B"});
+    let replies = || vec![reply(200, &one_dps()), reply(200, &policy)];
+    let words = ["iot", "dps", "policy", "create", "-n", "dps1", "--pn", "p"];
+    let rights = ["-r", "EnrollmentRead", "registrationstatusread", "--query", "primaryKey"];
+    let ran = run(&[&words[..], &rights[..]].concat(), replies()).await.ok();
+    assert_eq!(ran.lines()[1], "PUT /muster/v1/dps/dps1/policies/p?api-version=2026-11-01");
+    assert_eq!(ran.body(1), json!({"rights": "EnrollmentRead, RegistrationStatusRead"}));
+    assert_eq!((ran.header(1, "if-match"), ran.out.as_str()), (None, "A\n"));
+    let words = ["iot", "dps", "policy", "update", "--pn", "p", "--primary-key", ""];
+    let ran = run(&words, replies()).await.ok();
+    assert_eq!(ran.header(1, "if-match"), Some("*"));
+    assert_eq!(ran.body(1), json!({"primaryKey": ""}));
+    let words = ["iot", "dps", "policy", "update", "--pn", "p"];
+    assert_eq!(run(&words, Vec::new()).await.failure().0, Kind::Usage);
+    let words = ["iot", "dps", "policy", "renew-key", "--pn", "p", "--rk", "Swap"];
+    let ran = run(&words, replies()).await.ok();
+    assert!(ran.lines()[1].starts_with("POST /muster/v1/dps/dps1/policies/p/renew?"));
+    assert_eq!(ran.body(1), json!({"renewKey": "swap"}));
+    let hubs = json!({"value": [{"name": "hub1", "properties": {"hostName": "hub1.localhost"}}]});
+    let words = ["iot", "hub", "policy", "delete", "--hub-name", "hub1", "-n", "p"];
+    let ran = run(&words, vec![reply(200, &hubs), reply(404, &json!({}))]).await;
+    assert_eq!(ran.lines()[1], "DELETE /muster/v1/hubs/hub1/policies/p?api-version=2026-11-01");
+    let (kind, text) = ran.failure();
+    assert_eq!(kind, Kind::NotFound);
+    assert!(text.ends_with("hint: `muster iot hub policy list` shows what there is"), "{text}");
+}
+
+#[tokio::test]
 async fn a_certificate_is_vouched_for_without_its_file() {
     let present = json!({"name": "root", "etag": "t", "properties": {"certificate": "MIIB",
         "isVerified": false}});

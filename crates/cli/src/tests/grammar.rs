@@ -128,6 +128,10 @@ fn services_take_the_spellings_of_az() {
         "iot dps delete -n d -y",
         "iot dps policy list --dps-name d",
         "iot dps policy show --dps-name d --pn provisioningserviceowner",
+        "iot dps policy delete -n d --policy-name p -g rg --no-wait",
+        "iot dps policy delete -n d --pn p --yes",
+        "iot dps policy update -n d --pn p --primary-key= --secondary-key K",
+        "iot dps policy renew-key -n d --pn p --renew-key swap",
         "iot dps access-policy list --dps-name d",
         "iot dps linked-hub create --dps-name d --hub-name h --allocation-weight 10",
         "iot dps linked-hub create --dps-name d --connection-string S -l westeurope",
@@ -151,9 +155,24 @@ fn services_take_the_spellings_of_az() {
         "iot hub delete -n h",
         "iot hub connection-string show --hub-name h --policy-name service --key-type primary",
         "iot hub policy list --hub-name h",
+        "iot hub policy show --hub-name h --name service",
+        "iot hub policy create --hub-name h -n p --permissions RegistryRead serviceconnect",
+        "iot hub policy update --hub-name h -n p --permissions DeviceConnect",
+        "iot hub policy delete --hub-name h -n p",
+        "iot hub policy renew-key --hub-name h --name p --renew-key primary",
+        "iot hub policy renew-key --hub-name h -n p --rk Secondary",
     ] {
         takes(line);
     }
+}
+
+#[test]
+fn policies_take_both_spellings() {
+    same(&[
+        "iot dps policy create --dps-name d --policy-name p --rights EnrollmentRead ServiceConfig \
+         --primary-key A --secondary-key B",
+        "iot dps policy create -n d --pn p -r enrollmentread serviceconfig --pk A --sk B",
+    ]);
 }
 
 #[test]
@@ -219,6 +238,10 @@ fn misuse_is_refused_before_anything_is_sent() {
         "ca leaf --name n --out o --days 0",
         "iot dps enrollment show --eid e --auth-type login",
         "iot dps show --query properties.[",
+        "iot dps policy create --dps-name d --policy-name p",
+        "iot dps policy create --dps-name d --policy-name p --rights RegistryRead",
+        "iot hub policy create --hub-name h -n p --permissions EnrollmentRead",
+        "iot hub policy renew-key --hub-name h -n p",
         "iot dps show --output xml",
     ] {
         let words: Vec<&str> = line.split_whitespace().collect();

@@ -2,19 +2,22 @@
 //!
 //! Its resources have the shape of the ARM resources that they stand for (`dps-service-api` §4).
 
-use ::hub::instance::{Hub, Right as HubRight};
-use attestation::access::Policy;
+mod policy;
+
+use ::hub::instance::Hub;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::{CertificateName, HostName, IdScope, ServiceName, Timestamp};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::explain::Explanation;
-use provisioning::instance::{CaCertificate, Dps, LinkedHub, Right as DpsRight};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub};
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiFault, Missing};
 use super::segments;
 use crate::json::{Object, read};
+
+pub use policy::{KeyJson, PolicyRoute, RightName, key_json, policy_body, renew_body};
 
 /// What a call addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub enum DpsRoute {
     PutLink(ServiceName, String),
     /// `DELETE {name}/linked-hubs/{hub}`, by name or host
     DeleteLink(ServiceName, String),
+    /// `{name}/policies/…`
+    Policy(ServiceName, PolicyRoute),
 }
 
 /// CA certificates, under `dps/{name}/certificates`.
@@ -76,6 +81,8 @@ pub enum HubRoute {
     Delete(ServiceName),
     /// `GET|POST {name}/listkeys`
     Keys(ServiceName),
+    /// `{name}/policies/…`
+    Policy(ServiceName, PolicyRoute),
 }
 
 /// Reads a method and a path.
@@ -88,6 +95,12 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
     match parts.as_slice() {
         ["muster", "v1", "dps", name, "certificates", rest @ ..] => {
             Ok(Route::Certificates(service(name)?, certificates(method, rest)?))
+        }
+        ["muster", "v1", "dps", name, "policies", rest @ ..] => {
+            Ok(Route::Dps(DpsRoute::Policy(service(name)?, policy::route(method, rest)?)))
+        }
+        ["muster", "v1", "hubs", name, "policies", rest @ ..] => {
+            Ok(Route::Hubs(HubRoute::Policy(service(name)?, policy::route(method, rest)?)))
         }
         ["muster", "v1", "dps", rest @ ..] => dps(method, rest).map(Route::Dps),
         ["muster", "v1", "hubs", rest @ ..] => hubs(method, rest).map(Route::Hubs),
@@ -216,16 +229,6 @@ pub struct CertificateProperties<'a> {
     updated: Timestamp,
 }
 
-/// A shared access policy with its keys.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-pub struct KeyJson<'a> {
-    key_name: &'a str,
-    primary_key: String,
-    secondary_key: String,
-    rights: String,
-}
-
 /// One explanation of an attempt.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -300,47 +303,6 @@ pub fn certificate_json(ca: &CaCertificate) -> ResourceJson<'_, CertificatePrope
             created: ca.created,
             updated: ca.updated,
         },
-    }
-}
-
-/// The name of a right on the wire.
-pub trait RightName {
-    /// As the `rights` of a policy spell it.
-    fn word(&self) -> &'static str;
-}
-
-impl RightName for DpsRight {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::ServiceConfig => "ServiceConfig",
-            Self::EnrollmentRead => "EnrollmentRead",
-            Self::EnrollmentWrite => "EnrollmentWrite",
-            Self::DeviceConnect => "DeviceConnect",
-            Self::RegistrationStatusRead => "RegistrationStatusRead",
-            Self::RegistrationStatusWrite => "RegistrationStatusWrite",
-        }
-    }
-}
-
-impl RightName for HubRight {
-    fn word(&self) -> &'static str {
-        match self {
-            Self::RegistryRead => "RegistryRead",
-            Self::RegistryWrite => "RegistryWrite",
-            Self::ServiceConnect => "ServiceConnect",
-            Self::DeviceConnect => "DeviceConnect",
-        }
-    }
-}
-
-/// A policy with its keys; the text is a secret.
-pub fn key_json<R: RightName>(policy: &Policy<R>) -> KeyJson<'_> {
-    let rights: Vec<_> = policy.rights.iter().map(RightName::word).collect();
-    KeyJson {
-        key_name: policy.name.as_str(),
-        primary_key: policy.primary.to_base64(),
-        secondary_key: policy.secondary.to_base64(),
-        rights: rights.join(", "),
     }
 }
 

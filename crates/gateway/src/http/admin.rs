@@ -1,5 +1,7 @@
 //! Muster's own administration (settled D-30), for the CLI and later the portal.
 
+mod policies;
+
 use std::sync::Arc;
 
 use attestation::access::{self, Policy};
@@ -91,6 +93,7 @@ async fn dps(
             let row = own.dps(&name).await.map_err(failed)?;
             Ok(list(row.value.policies.iter().map(admin::key_json).collect::<Vec<_>>()))
         }
+        DpsRoute::Policy(name, route) => policies::of_dps(gateway, call, &name, route, asked).await,
         DpsRoute::Links(name) => {
             let row = own.dps(&name).await.map_err(failed)?;
             Ok(list(row.value.linked_hubs.iter().map(admin::link_json).collect::<Vec<_>>()))
@@ -175,6 +178,7 @@ async fn hubs(
         HubRoute::Delete(name) => {
             own.delete_hub(call, &name).await.map_err(failed).map(|()| Reply::empty(204))
         }
+        HubRoute::Policy(name, route) => policies::of_hub(gateway, call, &name, route, asked).await,
         HubRoute::Keys(name) => {
             let row = own.hub(&name).await.map_err(failed)?;
             Ok(list(row.value.policies.iter().map(admin::key_json).collect::<Vec<_>>()))

@@ -11,6 +11,7 @@
 mod enrollments;
 mod hub_side;
 mod load;
+mod policies;
 mod records;
 mod seeds;
 mod sessions;

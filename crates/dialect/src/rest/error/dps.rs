@@ -190,6 +190,7 @@ fn not_found(missing: &Missing) -> WireError {
         Missing::Device { id } => DEVICE_NOT_FOUND.says(format!("Device {id} not found.")),
         Missing::ProvisioningService => NOT_FOUND.says("Provisioning service not found."),
         Missing::Hub => NOT_FOUND.says("IoT hub not found."),
+        Missing::Policy => NOT_FOUND.says("Shared access policy not found."),
         Missing::Path => NOT_FOUND.says("There is nothing at this address."),
     }
 }

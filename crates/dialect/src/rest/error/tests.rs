@@ -308,6 +308,11 @@ fn not_found(check: impl Fn(ApiFault, &str, &str)) {
     );
     check(Missing::Hub, "404000 IoT hub not found.", "IotHubNotFound 404000 IoT hub not found");
     check(
+        Missing::Policy,
+        "404000 Shared access policy not found.",
+        "GenericNotFound 404000 Shared access policy not found",
+    );
+    check(
         Missing::Path,
         "404000 There is nothing at this address.",
         "GenericNotFound 404000 There is nothing at this address",
