@@ -127,6 +127,7 @@ pub(crate) fn instance() -> InstanceView {
         name: CertificateName::parse("root").unwrap(),
         certificate: certificate("root").0,
         verified: true,
+        code: None,
         etag: Etag::new("e"),
         created: NOW,
         updated: NOW,

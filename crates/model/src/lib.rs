@@ -16,6 +16,7 @@ mod name;
 mod secret;
 mod thumbprint;
 mod time;
+mod verification_code;
 
 pub use etag::{Etag, IfMatch, Revision};
 pub use id::{CertificateName, DeviceId, EnrollmentGroupId, IdError, PolicyName, RegistrationId};
@@ -24,3 +25,4 @@ pub use name::{HostName, IdScope, ServiceName};
 pub use secret::Secret;
 pub use thumbprint::{Sha1Thumbprint, Sha256, ThumbprintError};
 pub use time::{TICKS_PER_SECOND, Timestamp, TimestampError};
+pub use verification_code::VerificationCode;

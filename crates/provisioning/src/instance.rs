@@ -2,7 +2,9 @@
 
 use attestation::access::Policy;
 use attestation::x509::Certificate;
-use model::{CertificateName, Etag, HostName, IdScope, ServiceName, Timestamp, limits};
+use model::{
+    CertificateName, Etag, HostName, IdScope, ServiceName, Timestamp, VerificationCode, limits,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::enrollment::AllocationPolicy;
@@ -110,6 +112,9 @@ pub struct CaCertificate {
     pub certificate: Certificate,
     /// Whether possession of its key was proven, or vouched for by the operator (C-03).
     pub verified: bool,
+    /// What a proof of possession has to name, once one was asked for (C-01).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<VerificationCode>,
     /// Changes at every write.
     pub etag: Etag,
     /// When it was uploaded first.

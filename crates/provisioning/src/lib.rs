@@ -18,5 +18,6 @@ pub mod enrollment;
 pub mod explain;
 pub mod instance;
 pub mod load;
+pub mod possession;
 pub mod registration;
 pub mod view;

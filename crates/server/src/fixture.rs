@@ -22,6 +22,7 @@ use hub::draft::DeviceDraft;
 use model::{CertificateName, HostName, IdScope, PolicyName, ServiceName};
 use provisioning::draft::{GroupDraft, IndividualDraft};
 use provisioning::enrollment::AllocationPolicy;
+use provisioning::possession::Vouched;
 use serde::Deserialize;
 use service::{CertificateRequest, DpsRequest, HubRequest, LinkRequest, PolicyKeys};
 
@@ -346,8 +347,11 @@ impl Source<'_> {
         let pem = self.pem(read.certificate.as_deref(), at, "certificate")?;
         let upload = |pem: &str| Certificate::from_upload(pem.as_bytes());
         let certificate = self.parsed(Some(&pem), at, "certificate", upload);
-        let verified = read.verified.unwrap_or(true);
-        let request = CertificateRequest { certificate: certificate?, verified };
+        let vouched = match read.verified {
+            None | Some(true) => Vouched::Yes,
+            Some(false) => Vouched::No,
+        };
+        let request = CertificateRequest { certificate: certificate?, vouched };
         Some(CaUpload { name: name?, request })
     }
 }

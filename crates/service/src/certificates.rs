@@ -1,8 +1,10 @@
 //! CA certificates of a provisioning service.
 
 use attestation::x509::Certificate;
-use model::{CertificateName, IfMatch, ServiceName, limits};
+use model::{CertificateName, IfMatch, ServiceName, VerificationCode, limits};
 use provisioning::instance::CaCertificate;
+use provisioning::possession::{self, Rewrite, Vouched};
+use provisioning::view::Versioned;
 use store::{Commit, Condition, Write};
 
 use crate::instances::demanded;
@@ -13,8 +15,8 @@ use crate::{ApiError, Call, Fault, Service, environment};
 pub struct CertificateRequest {
     /// The certificate.
     pub certificate: Certificate,
-    /// Whether the operator vouches for it (C-03).
-    pub verified: bool,
+    /// What the operator says of it (C-03).
+    pub vouched: Vouched,
 }
 
 impl Service {
@@ -40,8 +42,7 @@ impl Service {
         all.into_iter().find(|found| found.name == *name).ok_or(ApiError::NotFound)
     }
 
-    /// Uploads a CA certificate, or replaces it; a replaced body is verified only as the request
-    /// says (C-06).
+    /// Uploads a CA certificate, or replaces it (C-03, C-06).
     ///
     /// # Errors
     /// [`ApiError`].
@@ -64,33 +65,37 @@ impl Service {
             let view = self.store.instance(dps).await?.ok_or(ApiError::NotFound)?;
             let rows = &view.ca_certificates;
             let present = rows.iter().find(|row| row.value.name == *name);
-            if let Some(present) = present {
-                // Without a demand, an upload under a taken name is refused only if it would
-                // change something: az repeats itself freely.
-                let same = present.value.certificate.thumbprint()
-                    == request.certificate.thumbprint()
-                    && present.value.verified == request.verified;
-                match if_match {
-                    IfMatch::Absent if same => return Ok(present.value.clone()),
-                    IfMatch::Absent => return Err(ApiError::AlreadyExists),
-                    IfMatch::Any | IfMatch::Etag(_) => {
-                        demanded(if_match, Some(&present.value.etag))?;
+            let now = self.now();
+            let rewrite = Rewrite { etag: environment::etag(self.entropy.as_ref()), now };
+            let fresh = match present {
+                None => CaCertificate {
+                    name: name.clone(),
+                    certificate: request.certificate.clone(),
+                    verified: request.vouched == Vouched::Yes,
+                    code: None,
+                    etag: rewrite.etag,
+                    created: now,
+                    updated: now,
+                },
+                Some(Versioned { value: present, .. }) => {
+                    let (certificate, vouched) = (&request.certificate, request.vouched);
+                    let fresh = possession::replaced(present, certificate, vouched, rewrite);
+                    // Without a demand, an upload under a taken name is refused only if it would
+                    // change something: az repeats itself freely.
+                    let same = fresh.certificate.thumbprint() == present.certificate.thumbprint()
+                        && fresh.verified == present.verified;
+                    match if_match {
+                        IfMatch::Absent if same => return Ok(present.clone()),
+                        IfMatch::Absent => return Err(ApiError::AlreadyExists),
+                        IfMatch::Any | IfMatch::Etag(_) => demanded(if_match, Some(&present.etag))?,
                     }
+                    fresh
                 }
-            }
+            };
             let max = view.dps.quota.ca_certificates;
             if present.is_none() && u64::try_from(rows.len()).unwrap_or(u64::MAX) >= max {
                 return Err(ApiError::QuotaReached { what: "CA certificates", max });
             }
-            let now = self.now();
-            let fresh = CaCertificate {
-                name: name.clone(),
-                certificate: request.certificate.clone(),
-                verified: request.verified,
-                etag: environment::etag(self.entropy.as_ref()),
-                created: present.map_or(now, |present| present.value.created),
-                updated: now,
-            };
             let commit = Commit {
                 conditions: vec![Condition::Instance {
                     dps: dps.clone(),
@@ -99,6 +104,78 @@ impl Service {
                 writes: vec![Write::CaCertificate(dps.clone(), Box::new(fresh.clone()))],
                 changes: Vec::new(),
                 audit: vec![self.audit(call, "certificate.put", &format!("{dps}/{name}"))],
+            };
+            if self.apply(commit).await? {
+                return Ok(fresh);
+            }
+        }
+        Err(ApiError::Fault(Fault::Contended))
+    }
+
+    /// Makes a code that a proof of possession has to name; an older one ends (C-01, C-04).
+    ///
+    /// # Errors
+    /// [`ApiError`].
+    pub async fn generate_verification_code(
+        &self,
+        call: &Call,
+        dps: &ServiceName,
+        name: &CertificateName,
+        if_match: &IfMatch,
+    ) -> Result<CaCertificate, ApiError> {
+        let action = "certificate.code";
+        self.change_certificate(call, dps, name, (action, if_match), |present, rewrite| {
+            let mut bytes = [0; VerificationCode::DIGITS / 2];
+            self.entropy.fill(&mut bytes);
+            Ok(possession::challenged(present, VerificationCode::from_random(bytes), rewrite))
+        })
+        .await
+    }
+
+    /// Takes a proof of possession: devices attest by the CA from then on (C-01, C-02).
+    ///
+    /// # Errors
+    /// [`ApiError`]; `Invalid` for a certificate that proves nothing.
+    pub async fn verify_certificate(
+        &self,
+        call: &Call,
+        dps: &ServiceName,
+        name: &CertificateName,
+        proof: &Certificate,
+        if_match: &IfMatch,
+    ) -> Result<CaCertificate, ApiError> {
+        let action = "certificate.verify";
+        self.change_certificate(call, dps, name, (action, if_match), |present, rewrite| {
+            possession::proven(present, proof, rewrite)
+                .map_err(|because| ApiError::Invalid(format!("certificate: {because}")))
+        })
+        .await
+    }
+
+    async fn change_certificate(
+        &self,
+        call: &Call,
+        dps: &ServiceName,
+        name: &CertificateName,
+        (action, if_match): (&str, &IfMatch),
+        change: impl Fn(&CaCertificate, Rewrite) -> Result<CaCertificate, ApiError>,
+    ) -> Result<CaCertificate, ApiError> {
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let view = self.store.instance(dps).await?.ok_or(ApiError::NotFound)?;
+            let present = view.ca_certificates.iter().find(|row| row.value.name == *name);
+            let present = present.ok_or(ApiError::NotFound)?;
+            demanded(if_match, Some(&present.value.etag))?;
+            let etag = environment::etag(self.entropy.as_ref());
+            let fresh = change(&present.value, Rewrite { etag, now: self.now() })?;
+            let commit = Commit {
+                conditions: vec![Condition::CaCertificate {
+                    dps: dps.clone(),
+                    name: name.clone(),
+                    at: Some(present.revision),
+                }],
+                writes: vec![Write::CaCertificate(dps.clone(), Box::new(fresh.clone()))],
+                changes: Vec::new(),
+                audit: vec![self.audit(call, action, &format!("{dps}/{name}"))],
             };
             if self.apply(commit).await? {
                 return Ok(fresh);

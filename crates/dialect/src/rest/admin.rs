@@ -7,10 +7,11 @@ mod policy;
 use ::hub::instance::Hub;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use model::{CertificateName, HostName, IdScope, ServiceName, Timestamp};
+use model::{CertificateName, HostName, IdScope, ServiceName, Timestamp, VerificationCode};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::explain::Explanation;
 use provisioning::instance::{CaCertificate, Dps, LinkedHub};
+use provisioning::possession::Vouched;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiFault, Missing};
@@ -66,6 +67,10 @@ pub enum CertificateRoute {
     Put(CertificateName),
     /// `DELETE {certificate}`
     Delete(CertificateName),
+    /// `POST {certificate}/generateVerificationCode`
+    Code(CertificateName),
+    /// `POST {certificate}/verify`
+    Verify(CertificateName),
 }
 
 /// Hubs, under `hubs`.
@@ -144,7 +149,11 @@ fn certificates(method: &str, rest: &[&str]) -> Result<CertificateRoute, ApiFaul
         ("GET", [text]) => CertificateRoute::Get(name(text)?),
         ("PUT", [text]) => CertificateRoute::Put(name(text)?),
         ("DELETE", [text]) => CertificateRoute::Delete(name(text)?),
-        (_, [] | [_]) => return Err(ApiFault::MethodNotAllowed),
+        ("POST", [text, "generateVerificationCode"]) => CertificateRoute::Code(name(text)?),
+        ("POST", [text, "verify"]) => CertificateRoute::Verify(name(text)?),
+        (_, [] | [_] | [_, "generateVerificationCode" | "verify"]) => {
+            return Err(ApiFault::MethodNotAllowed);
+        }
         (_, _) => return Err(ApiFault::NotFound(Missing::Path)),
     })
 }
@@ -224,6 +233,8 @@ pub struct CertificateProperties<'a> {
     expiry: Timestamp,
     thumbprint: String,
     is_verified: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verification_code: Option<&'a str>,
     certificate: String,
     created: Timestamp,
     updated: Timestamp,
@@ -289,6 +300,13 @@ pub fn hub_json(hub: &Hub) -> ResourceJson<'_, HubProperties<'_>> {
     }
 }
 
+/// A CA certificate as a resource, with the code that a proof of possession has to name.
+pub fn certificate_code_json(ca: &CaCertificate) -> ResourceJson<'_, CertificateProperties<'_>> {
+    let mut resource = certificate_json(ca);
+    resource.properties.verification_code = ca.code.as_ref().map(VerificationCode::as_str);
+    resource
+}
+
 /// A CA certificate as a resource.
 pub fn certificate_json(ca: &CaCertificate) -> ResourceJson<'_, CertificateProperties<'_>> {
     ResourceJson {
@@ -299,6 +317,7 @@ pub fn certificate_json(ca: &CaCertificate) -> ResourceJson<'_, CertificatePrope
             expiry: ca.certificate.not_after(),
             thumbprint: ca.certificate.sha1_thumbprint().to_string(),
             is_verified: ca.verified,
+            verification_code: None,
             certificate: STANDARD.encode(ca.certificate.der()),
             created: ca.created,
             updated: ca.updated,
@@ -339,8 +358,8 @@ pub struct HubBody {
 pub struct CertificateBody {
     /// PEM or base64 DER.
     pub certificate: String,
-    /// Whether the operator vouches for it.
-    pub is_verified: bool,
+    /// Whether the operator vouches for it, where anything is said of that.
+    pub vouched: Vouched,
 }
 
 #[derive(Deserialize)]
@@ -424,5 +443,22 @@ pub fn link_body(body: &[u8]) -> Result<LinkBody, ApiFault> {
 /// [`ApiFault`].
 pub fn certificate_body(body: &[u8]) -> Result<CertificateBody, ApiFault> {
     let Body { properties: Object(UploadProperties { certificate, is_verified }) } = read(body)?;
-    Ok(CertificateBody { certificate, is_verified: is_verified.unwrap_or(false) })
+    let vouched = match is_verified {
+        None => Vouched::Unsaid,
+        Some(true) => Vouched::Yes,
+        Some(false) => Vouched::No,
+    };
+    Ok(CertificateBody { certificate, vouched })
+}
+
+/// Reads the body of `POST …/certificates/{certificate}/verify`: PEM or base64 DER.
+///
+/// # Errors
+/// [`ApiFault`].
+pub fn proof_body(body: &[u8]) -> Result<String, ApiFault> {
+    #[derive(Deserialize)]
+    struct Body {
+        certificate: String,
+    }
+    read::<Body>(body).map(|body| body.certificate)
 }

@@ -137,20 +137,31 @@ async fn certificates(
         }
         CertificateRoute::Put(name) => {
             let body = admin::certificate_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
-            let certificate =
-                Certificate::from_upload(body.certificate.as_bytes()).map_err(|because| {
-                    let because = format!("properties.certificate: {because}");
-                    faults::dps(&ApiFault::Invalid(because))
-                })?;
-            let request = CertificateRequest { certificate, verified: body.is_verified };
+            let certificate = uploaded("properties.certificate", &body.certificate)?;
+            let request = CertificateRequest { certificate, vouched: body.vouched };
             let put = own.put_certificate(call, dps, &name, &request, &if_match).await;
             Ok(one(&admin::certificate_json(&put.map_err(failed)?)))
+        }
+        CertificateRoute::Code(name) => {
+            let made = own.generate_verification_code(call, dps, &name, &if_match).await;
+            Ok(one(&admin::certificate_code_json(&made.map_err(failed)?)))
+        }
+        CertificateRoute::Verify(name) => {
+            let body = admin::proof_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
+            let proof = uploaded("certificate", &body)?;
+            let verified = own.verify_certificate(call, dps, &name, &proof, &if_match).await;
+            Ok(one(&admin::certificate_json(&verified.map_err(failed)?)))
         }
         CertificateRoute::Delete(name) => {
             let deleted = own.delete_certificate(call, dps, &name, &if_match).await;
             deleted.map_err(failed).map(|()| Reply::empty(204))
         }
     }
+}
+
+fn uploaded(member: &str, text: &str) -> Result<Certificate, WireError> {
+    Certificate::from_upload(text.as_bytes())
+        .map_err(|because| faults::dps(&ApiFault::Invalid(format!("{member}: {because}"))))
 }
 
 async fn hubs(

@@ -76,6 +76,7 @@ fn ca(name: &str, certificate: Certificate, verified: bool) -> Versioned<CaCerti
         name: CertificateName::parse(name).unwrap(),
         certificate,
         verified,
+        code: None,
         etag: Etag::new("e"),
         created: NOW,
         updated: NOW,

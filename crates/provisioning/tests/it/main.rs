@@ -10,6 +10,7 @@
 
 mod matching;
 mod poll;
+mod possession;
 mod properties;
 mod records;
 mod world;

@@ -170,6 +170,7 @@ impl World {
             name,
             certificate: ca.certificate.clone(),
             verified,
+            code: None,
             etag: Etag::new("e"),
             created: NOW,
             updated: NOW,

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod certificates;
 mod enrollments;
 mod hub_side;
 mod load;

@@ -141,6 +141,7 @@ pub fn ca_certificate(name: &str, created: i64) -> CaCertificate {
         name: cert_name(name),
         certificate: certificate(0),
         verified: true,
+        code: None,
         etag: Etag::new("e"),
         created: at(created),
         updated: at(created),

@@ -2,6 +2,9 @@
 
 use std::sync::Arc;
 
+use model::VerificationCode;
+use provisioning::instance::CaCertificate;
+
 use super::fixtures::{
     assigned, ca_certificate, cert_name, certificate, device, did, dps, gid, group, group_ref,
     host, hub, individual_x509, rid, service, twin,
@@ -195,4 +198,20 @@ pub async fn hub_that_changes_its_host_keeps_its_identities(store: &dyn Store) {
     assert_eq!(store.devices(&new, None, 10).await.unwrap().rows.len(), 1);
     write(store, vec![Write::DeleteHub(service("hub-a"))]).await;
     assert!(store.device(&new, &did("d")).await.unwrap().is_none());
+}
+
+/// A CA certificate comes back as it was written, with the code that waits for its proof.
+pub async fn certificate_comes_back_with_its_code(store: &dyn Store) {
+    let name = service("dps-a");
+    let code = VerificationCode::from_random([7; 24]);
+    let waiting =
+        CaCertificate { verified: false, code: Some(code), ..ca_certificate("waiting", 1) };
+    let write_one = |ca: &CaCertificate| Write::CaCertificate(name.clone(), Box::new(ca.clone()));
+    let writes = [&waiting, &ca_certificate("verified", 2)].map(write_one);
+    write(store, [vec![Write::Dps(Box::new(dps("dps-a")))], writes.into()].concat()).await;
+    let view = store.instance(&name).await.unwrap().unwrap();
+    let found: Vec<_> = view.ca_certificates.iter().map(|row| json(&row.value)).collect();
+    assert_eq!(found, [json(&waiting), json(&ca_certificate("verified", 2))]);
+    assert_eq!(view.ca_certificates[0].value.code, waiting.code);
+    assert_eq!(view.ca_certificates[1].value.code, None);
 }

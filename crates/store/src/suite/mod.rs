@@ -76,6 +76,7 @@ macro_rules! suite {
                 paging_goes_on_after_a_removed_entry
                 registration_ids_are_the_same_in_any_case;
             instances:
+                certificate_comes_back_with_its_code
                 deleted_hub_takes_its_identities_along
                 deleted_instance_takes_all_that_it_held_along
                 generation_changes_with_every_shared_write
