@@ -7,6 +7,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType, date_time_ymd,
 };
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -54,7 +56,11 @@ pub struct DeviceCertificate {
 
 impl Pki {
     pub fn new(world: &World) -> Self {
-        let dir = world.dir().join("pki");
+        Self::in_dir(world.dir().join("pki"))
+    }
+
+    /// In any folder, made if need be.
+    pub fn in_dir(dir: PathBuf) -> Self {
         fs::create_dir_all(&dir).unwrap();
         Self { dir }
     }
@@ -115,10 +121,38 @@ impl Authority {
 
     /// A device below this authority; each call makes a new key and certificate.
     pub fn device(&self, common_name: &str) -> DeviceCertificate {
-        let key = KeyPair::generate().unwrap();
-        let pem = device_params(common_name).signed_by(&key, &self.issuer).unwrap().pem();
+        let (pem, key) = self.signs(device_params(common_name));
         let stem = format!("{}-{common_name}", self.name);
         DeviceCertificate::new(&self.dir, &stem, &key, pem, &self.sent)
+    }
+
+    /// A device's chain as [`Authority::device`] makes it, and its key, without files.
+    pub fn device_chain(&self, common_name: &str) -> (Vec<CertificateDer<'static>>, KeyPair) {
+        let (pem, key) = self.signs(device_params(common_name));
+        (self.chain(&pem), key)
+    }
+
+    /// A server's chain for one host, and its key, without files.
+    pub fn server_chain(&self, host: &str) -> (Vec<CertificateDer<'static>>, KeyPair) {
+        let mut params = named(host);
+        params.subject_alt_names = vec![SanType::DnsName(host.try_into().unwrap())];
+        params.use_authority_key_identifier_extension = true;
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+        let (pem, key) = self.signs(params);
+        (self.chain(&pem), key)
+    }
+
+    fn signs(&self, params: CertificateParams) -> (String, KeyPair) {
+        let key = KeyPair::generate().unwrap();
+        let pem = params.signed_by(&key, &self.issuer).unwrap().pem();
+        (pem, key)
+    }
+
+    /// What is sent: the leaf and what is above it, without the root.
+    fn chain(&self, leaf: &str) -> Vec<CertificateDer<'static>> {
+        let sent = format!("{leaf}{}", self.sent);
+        CertificateDer::pem_slice_iter(sent.as_bytes()).map(Result::unwrap).collect()
     }
 }
 
