@@ -2,6 +2,7 @@
 //!
 //! Phases, all unless some are named: `registrations`, `lookups`, `start`, `bulk`.
 //! `--quick` makes all numbers small: it shows that the phases work, not what they cost.
+//! `--only=NAME` keeps to one kind of registration and its yardstick, for a profiler to look at.
 //! Results go to standard output as Markdown; docs/benchmarks.md tells what they mean.
 //!
 //! Both ends run on this machine. The server is the release binary, a process of its own on
@@ -34,15 +35,17 @@ use std::{env, fs};
 /// What to measure, and how long.
 struct Plan {
     quick: bool,
+    only: Option<String>,
     phases: Vec<String>,
 }
 
 impl Plan {
     fn of(arguments: &[String]) -> Self {
         let quick = arguments.iter().any(|argument| argument == "--quick");
+        let only = arguments.iter().find_map(|argument| argument.strip_prefix("--only="));
         // Cargo adds `--bench`.
         let phases = arguments.iter().filter(|argument| !argument.starts_with("--"));
-        Self { quick, phases: phases.cloned().collect() }
+        Self { quick, only: only.map(str::to_owned), phases: phases.cloned().collect() }
     }
 
     fn has(&self, phase: &str) -> bool {
@@ -61,7 +64,7 @@ fn main() {
     server::build();
     machine::describe();
     if plan.has("registrations") {
-        registrations::run(&fresh_dir("registrations"), plan.quick);
+        registrations::run(&fresh_dir("registrations"), plan.quick, plan.only.as_deref());
     }
 }
 

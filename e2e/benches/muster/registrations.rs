@@ -122,10 +122,16 @@ struct World {
     chain: Bare,
     intermediate: Authority,
     devices: usize,
+    kinds: Vec<Kind>,
 }
 
-/// Measures and prints; `quick` does little of it.
-pub(crate) fn run(dir: &Path, quick: bool) {
+/// Measures and prints; `quick` does little of it, `only` keeps to one kind.
+pub(crate) fn run(dir: &Path, quick: bool, only: Option<&str>) {
+    let wanted = KINDS.into_iter().filter(|kind| only.is_none_or(|name| name == kind.name()));
+    let yards: Vec<Kind> = wanted.clone().filter_map(Kind::yardstick).collect();
+    let wanted: Vec<Kind> = wanted.collect();
+    let is_wanted = |kind: &Kind| wanted.contains(kind) || yards.contains(kind);
+    let kinds: Vec<Kind> = KINDS.into_iter().filter(is_wanted).collect();
     let (rounds, devices) = if quick { (2, 200) } else { (7, 3_000) };
     let pki = Pki::in_dir(dir.join("pki"));
     let root = pki.root("root");
@@ -135,7 +141,7 @@ pub(crate) fn run(dir: &Path, quick: bool) {
     let server = Server::start(&dir.join("data"), Some(&dir.join("fixture.toml")));
     let possession = Bare::start(dir, &root, Check::Possession);
     let chain = Bare::start(dir, &root, Check::Chain);
-    let world = World { server, possession, chain, intermediate, devices };
+    let world = World { server, possession, chain, intermediate, devices, kinds };
     world.round("warm-up", devices.min(300));
     let before = world.server.metrics();
     let mut measured = Vec::new();
@@ -147,7 +153,7 @@ pub(crate) fn run(dir: &Path, quick: bool) {
     println!(
         "{rounds} rounds of {devices} devices of each kind, {AT_ONCE} at once; median (least–greatest).\n"
     );
-    print_rates(&measured);
+    print_rates(&world.kinds, &measured);
     print_latencies(&mut measured);
     print_store(&before, &after);
     println!(
@@ -167,7 +173,7 @@ impl World {
         };
         let mut measured = Vec::new();
         let mut first = Vec::new();
-        for kind in KINDS {
+        for &kind in &self.kinds {
             let ca = &self.server.ca;
             measured.push(match kind {
                 Kind::Bare { credential, check } => {
@@ -208,12 +214,12 @@ impl World {
     }
 }
 
-fn print_rates(measured: &[Measured]) {
+fn print_rates(kinds: &[Kind], measured: &[Measured]) {
     println!(
         "| What | a second | ratio | server CPU, µs | client CPU, µs | CPU ratio | server memory, MiB | others' CPU |"
     );
     println!("|---|---|---|---|---|---|---|---|");
-    for kind in KINDS {
+    for &kind in kinds {
         let own = || measured.iter().filter(move |found| found.kind == kind);
         let against = |value: fn(&Measured) -> f64| {
             let Some(yardstick) = kind.yardstick() else { return "–".to_owned() };
