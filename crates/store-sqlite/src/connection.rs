@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::error::OpenError;
@@ -103,7 +104,7 @@ fn open_writer(database: &Path, options: &Options) -> rusqlite::Result<Connectio
     if let Some(pages) = options.pages_max {
         connection.pragma_update(None, "max_page_count", pages.get())?;
     }
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+    keep_statements(&connection)?;
     Ok(connection)
 }
 
@@ -118,8 +119,18 @@ fn open_reader(database: &Path) -> rusqlite::Result<Connection> {
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.pragma_update(None, "cache_size", -READER_CACHE_KIB)?;
     connection.pragma_update(None, "mmap_size", MMAP_BYTES)?;
-    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+    keep_statements(&connection)?;
     Ok(connection)
+}
+
+/// Prepares each statement once.
+///
+/// Unless told not to, SQLite plans some statements anew whenever a parameter is bound: the look-up
+/// by certificate was, at each registration and each poll.
+fn keep_statements(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS_CACHED_MAX);
+    Ok(())
 }
 
 /// Opens the connection that carries pages from the log to the database.

@@ -153,17 +153,17 @@ pub(crate) fn individual_revision(
     )
 }
 
+const LEAF_REVISIONS: &str = "SELECT individual.revision
+     FROM individual_leaf JOIN individual USING (dps, key)
+     WHERE individual_leaf.dps = ?1 AND individual_leaf.content = ?2
+     ORDER BY individual.created, individual.key";
+
 pub(crate) fn leaf_revisions(
     connection: &Connection,
     dps: &ServiceName,
     leaf: &Sha256,
 ) -> Result<Vec<Revision>, Fault> {
-    let mut statement = connection.prepare_cached(
-        "SELECT individual.revision
-         FROM individual_leaf JOIN individual USING (dps, key)
-         WHERE individual_leaf.dps = ?1 AND individual_leaf.content = ?2
-         ORDER BY individual.created, individual.key",
-    )?;
+    let mut statement = connection.prepare_cached(LEAF_REVISIONS)?;
     let mut rows = statement.query((dps.as_str(), leaf.0))?;
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
@@ -218,4 +218,31 @@ pub(crate) fn delete_individual(
         (dps.as_str(), id.key()),
     )?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+    use crate::Options;
+
+    #[test]
+    fn the_look_up_by_certificate_is_planned_once() {
+        let name = format!("store-enrollments-{}", std::process::id());
+        let directory = std::env::temp_dir().join(name);
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("control.db");
+        drop(Sqlite::open(&path, Options::default()).unwrap());
+        let connection = crate::connection::reader(&path).unwrap();
+        let dps = ServiceName::parse("dps").unwrap();
+        for leaf in 0..3 {
+            assert_eq!(leaf_revisions(&connection, &dps, &Sha256([leaf; 32])).unwrap(), []);
+        }
+        let statement = connection.prepare_cached(LEAF_REVISIONS).unwrap();
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+        drop(statement);
+        drop(connection);
+        std::fs::remove_dir_all(directory).unwrap();
+    }
 }
