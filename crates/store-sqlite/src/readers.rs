@@ -1,9 +1,10 @@
 //! The threads that read, each with a connection of its own.
 
+use std::collections::VecDeque;
+use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
-use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
@@ -42,21 +43,78 @@ impl Reader {
 
 type Job = Box<dyn FnOnce(&Reader) + Send>;
 
-/// The handle of the reading threads; dropping it ends them, what they have begun first.
+/// Reads that wait for a thread; as many as there are callers: each waits for its own answer.
+///
+/// A read wakes one thread, and none where one will come by anyway.
+#[derive(Default)]
+struct Queue {
+    waiting: Mutex<Waiting>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    jobs: VecDeque<Job>,
+    idle: usize,
+    closed: bool,
+}
+
+impl Queue {
+    fn push(&self, job: Job) {
+        let mut waiting = self.waiting();
+        waiting.jobs.push_back(job);
+        let is_anyone_idle = waiting.idle > 0;
+        drop(waiting);
+        if is_anyone_idle {
+            self.changed.notify_one();
+        }
+    }
+
+    /// The next read; none when there are no more, and never will be.
+    fn next(&self) -> Option<Job> {
+        let mut waiting = self.waiting();
+        loop {
+            if let Some(job) = waiting.jobs.pop_front() {
+                return Some(job);
+            }
+            if waiting.closed {
+                return None;
+            }
+            waiting.idle += 1;
+            waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting.idle -= 1;
+        }
+    }
+
+    fn close(&self) {
+        self.waiting().closed = true;
+        self.changed.notify_all();
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Queue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Queue").finish_non_exhaustive()
+    }
+}
+
+/// The handle of the reading threads; dropping it ends them, what waits for them first.
 #[derive(Debug)]
 pub(crate) struct Readers {
-    // As many wait here as there are callers: each waits for its own answer.
-    jobs: Option<Sender<Job>>,
+    queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
     /// Opens the connections and starts a thread for each.
     pub(crate) fn start(database: &Path, options: &Options) -> Result<Self, OpenError> {
-        let (jobs, queue) = mpsc::channel();
-        let queue = Arc::new(Mutex::new(queue));
+        let queue = Arc::new(Queue::default());
         let instances = Arc::new(InstanceCache::default());
-        let mut readers = Self { jobs: Some(jobs), threads: Vec::new() };
+        let mut readers = Self { queue: Arc::clone(&queue), threads: Vec::new() };
         for _ in 0..options.readers.get() {
             let connection = connection::reader(database)?;
             let reader = Reader { connection, instances: Arc::clone(&instances) };
@@ -82,10 +140,7 @@ impl Readers {
                 let _ = answer.send(reader.snapshot(work));
             }
         });
-        let sent = self.jobs.as_ref().is_some_and(|jobs| jobs.send(job).is_ok());
-        if !sent {
-            return Err(stopped());
-        }
+        self.queue.push(job);
         match answered.await {
             Ok(outcome) => outcome.map_err(|fault| fault.during(during)),
             Err(_) => Err(stopped()),
@@ -95,7 +150,7 @@ impl Readers {
 
 impl Drop for Readers {
     fn drop(&mut self) {
-        self.jobs = None;
+        self.queue.close();
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
                 tracing::error!("a reading thread of the store panicked");
@@ -104,11 +159,8 @@ impl Drop for Readers {
     }
 }
 
-fn run(reader: &Reader, queue: &Mutex<Receiver<Job>>) {
-    loop {
-        // One idle thread waits for a job, the others for their turn to wait.
-        let next = queue.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(job) = next else { return };
+fn run(reader: &Reader, queue: &Queue) {
+    while let Some(job) = queue.next() {
         // A bug in one read must not take the thread from all others: its transaction is rolled
         // back as the panic passes, and its caller hears that the reader has stopped.
         if catch_unwind(AssertUnwindSafe(|| job(reader))).is_err() {
