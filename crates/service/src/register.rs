@@ -92,9 +92,14 @@ impl Service {
         evidence: &Evidence,
         decided: &mut Option<Decided>,
     ) -> Result<Accepted, RegisterError> {
-        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+        for attempt in 0..=limits::COMMIT_RETRIES_MAX {
             let view = self.view(dps, &request.registration_id, evidence).await?;
             let view = view.ok_or(RegisterError::UnknownService)?;
+            let identity = match &view.registration {
+                // Nearly always right, and the commit rests on it: a conflict has it read.
+                None if attempt == 0 => Identity::TakenAsAbsent,
+                None | Some(_) => Identity::Read,
+            };
             let now = self.now();
             let Decision { verdict, explanation } = decide(request, evidence, &view, now);
             *decided = Some(Decided::of(&verdict));
@@ -113,7 +118,12 @@ impl Service {
             let operation_id = self.operation_id(&view);
             let record = record(&verdict, &view, explanation, &operation_id, now);
             let record = Registration { etag: environment::etag(self.entropy.as_ref()), ..record };
-            let commit = self.commit_for(call, &view, verdict, record, evidence, now).await?;
+            let mut commit = commit_for(call, &view, &verdict, &record, evidence, now);
+            if let Verdict::Assign(place) | Verdict::Keep(place) = verdict {
+                self.place(&mut commit, &view, &record, place, identity, now).await?;
+            }
+            let dps = view.instance.dps.name.clone();
+            commit.writes.push(Write::Registration(dps, Box::new(record)));
             let changes = commit.changes.clone();
             match self.commit(commit).await.map_err(sorted) {
                 Ok(_) => {
@@ -196,43 +206,6 @@ impl Service {
         format!("5.{instance}.{}", environment::guid(self.entropy.as_ref()))
     }
 
-    /// All that an accepted registration writes, and all that it rests on.
-    async fn commit_for(
-        &self,
-        call: &Call,
-        view: &RegistrationView,
-        verdict: Verdict,
-        record: Registration,
-        evidence: &Evidence,
-        now: Timestamp,
-    ) -> Result<Commit, Fault> {
-        let dps = view.instance.dps.name.clone();
-        let mut commit =
-            Commit { conditions: rests_on(view, evidence, &record), ..Commit::default() };
-        commit.audit.push(AuditLine {
-            at: now,
-            actor: format!("device {}", record.registration_id),
-            action: format!("registration.{:?}", record.status).to_lowercase(),
-            subject: format!("{dps}/{}", record.registration_id),
-            tracking_id: call.tracking_id.clone(),
-        });
-        match verdict {
-            Verdict::Assign(place) | Verdict::Keep(place) => {
-                self.place(&mut commit, view, &record, place, now).await?;
-            }
-            Verdict::Conclude(_) if !record.counts() => {
-                commit.writes.push(Write::BoundRefused(RefusedBound {
-                    dps: dps.clone(),
-                    owner: record.owner.clone(),
-                    keep: limits::REFUSED_RECORDS_PER_ENTRY_MAX.saturating_sub(1),
-                }));
-            }
-            Verdict::Conclude(_) | Verdict::Reject(_) => {}
-        }
-        commit.writes.push(Write::Registration(dps, Box::new(record)));
-        Ok(commit)
-    }
-
     /// The identity's part of an assignment: record and identity are one commit.
     async fn place(
         &self,
@@ -240,9 +213,13 @@ impl Service {
         view: &RegistrationView,
         record: &Registration,
         place: Placement,
+        identity: Identity,
         now: Timestamp,
     ) -> Result<(), Fault> {
-        let there = self.store.device(&place.to.hub, &place.to.device_id).await?;
+        let there = match identity {
+            Identity::TakenAsAbsent => None,
+            Identity::Read => self.store.device(&place.to.hub, &place.to.device_id).await?,
+        };
         let left = match &place.from {
             Some(from) => self.store.device(&from.hub, &from.device_id).await?,
             None => None,
@@ -283,6 +260,43 @@ impl Service {
         }
         Ok(())
     }
+}
+
+/// What is known of an identity before a registration writes it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Identity {
+    /// Nothing: a device without a record seldom has one.
+    TakenAsAbsent,
+    /// What the store says.
+    Read,
+}
+
+/// What an accepted registration writes beside its record and its identity, and what it rests on.
+fn commit_for(
+    call: &Call,
+    view: &RegistrationView,
+    verdict: &Verdict,
+    record: &Registration,
+    evidence: &Evidence,
+    now: Timestamp,
+) -> Commit {
+    let dps = &view.instance.dps.name;
+    let mut commit = Commit { conditions: rests_on(view, evidence, record), ..Commit::default() };
+    commit.audit.push(AuditLine {
+        at: now,
+        actor: format!("device {}", record.registration_id),
+        action: format!("registration.{:?}", record.status).to_lowercase(),
+        subject: format!("{dps}/{}", record.registration_id),
+        tracking_id: call.tracking_id.clone(),
+    });
+    if matches!(verdict, Verdict::Conclude(_)) && !record.counts() {
+        commit.writes.push(Write::BoundRefused(RefusedBound {
+            dps: dps.clone(),
+            owner: record.owner.clone(),
+            keep: limits::REFUSED_RECORDS_PER_ENTRY_MAX.saturating_sub(1),
+        }));
+    }
+    commit
 }
 
 impl From<Fault> for RegisterError {
