@@ -17,6 +17,7 @@ pub mod metrics;
 pub mod monitoring;
 pub mod mqtt_driver;
 pub mod peer;
+mod presented;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -30,6 +31,7 @@ use model::HostName;
 use service::{Endpoint, Service};
 
 pub use http::AdminRight;
+pub use presented::Intermediates;
 
 pub(crate) use log::refusal as log_refusal;
 
@@ -45,6 +47,8 @@ pub struct Gateway {
     pub admin_policies: Vec<Policy<AdminRight>>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What clients present beside their own certificates.
+    pub intermediates: Intermediates,
 }
 
 impl Gateway {

@@ -1,11 +1,15 @@
 //! Who is at the other end of a connection, as far as TLS can tell.
 
 use std::net::SocketAddr;
+use std::sync::OnceLock;
 
+use attestation::x509::Certificate;
 use rustls::ServerConnection;
 use rustls_pki_types::CertificateDer;
 
 use model::limits::CHAIN_PRESENTED_MAX;
+
+use crate::presented::{Intermediates, Presented};
 
 /// The version of TLS that a connection speaks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -46,6 +50,8 @@ pub struct Peer {
     pub chain: Vec<CertificateDer<'static>>,
     /// The version of TLS that was agreed on.
     pub tls_version: TlsVersion,
+    /// `chain`, parsed when somebody first asks.
+    pub(crate) presented: OnceLock<Presented>,
 }
 
 impl Peer {
@@ -62,7 +68,20 @@ impl Peer {
             Some(rustls::ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
             Some(_) | None => TlsVersion::V1_2,
         };
-        Self { address, server_name, chain, tls_version }
+        Self { address, server_name, chain, tls_version, presented: OnceLock::new() }
+    }
+
+    /// The client's chain, parsed once for all requests of the connection.
+    pub(crate) fn presented(&self, intermediates: &Intermediates) -> &Presented {
+        self.presented.get_or_init(|| intermediates.read(&self.chain))
+    }
+
+    /// The client's own certificate, if it sent one that can be read.
+    pub(crate) fn leaf(&self, intermediates: &Intermediates) -> Option<&Certificate> {
+        match self.presented(intermediates) {
+            Presented::Chain(chain) => chain.first(),
+            Presented::Nothing | Presented::Unreadable => None,
+        }
     }
 }
 

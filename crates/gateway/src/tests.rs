@@ -1,7 +1,7 @@
 //! A gateway over the model store, and calls to it.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use attestation::SymmetricKey;
@@ -17,12 +17,12 @@ use store::memory::Memory;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio_util::sync::CancellationToken;
 
-use crate::Gateway;
 use crate::listener::Counters;
 use crate::metrics::{Metrics, Readings};
 use crate::monitoring::Monitoring;
 use crate::peer::{Peer, TlsVersion};
 use crate::tls::CertificateStatus;
+use crate::{Gateway, Intermediates};
 
 mod broken;
 pub(crate) mod operator;
@@ -105,7 +105,12 @@ impl World {
         let hub = service.put_hub(&call(), &hub, HubRequest::default()).await.unwrap();
         let link = LinkRequest { allocation_weight: 1, apply_allocation_policy: true };
         service.put_link(&call(), &dps, &hub.host, &link).await.unwrap();
-        let gateway = Gateway { service: Arc::new(service), admin_policies: Vec::new(), metrics };
+        let gateway = Gateway {
+            service: Arc::new(service),
+            admin_policies: Vec::new(),
+            metrics,
+            intermediates: Intermediates::default(),
+        };
         Self {
             gateway: Arc::new(gateway),
             counters: Arc::default(),
@@ -158,6 +163,7 @@ impl World {
             server_name: Some("dps.localhost".to_owned()),
             chain: Vec::new(),
             tls_version: TlsVersion::V1_3,
+            presented: OnceLock::new(),
         };
         let gateway = Arc::clone(&self.gateway);
         let shutdown = CancellationToken::new();

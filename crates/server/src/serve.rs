@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use gateway::Gateway;
 use gateway::listener::{Capacity, Counters, Listener};
 use gateway::metrics::{Metrics, Readings};
 use gateway::monitoring::Monitoring;
 use gateway::tls::{ServerCertificates, TlsPort};
+use gateway::{Gateway, Intermediates};
 use model::{HostName, limits};
 use service::{Clock, Entropy, Service};
 use tokio::signal::unix::{SignalKind, signal};
@@ -102,7 +102,9 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let directory = service.directory();
     let lines = certificates.lines();
     let text = banner::banner(start, lifetime, &directory, &home.dir, &ca_file, &lines, &bound);
-    let gateway = Arc::new(Gateway { service, admin_policies: vec![policy], metrics });
+    let intermediates = Intermediates::default();
+    let gateway = Gateway { service, admin_policies: vec![policy], metrics, intermediates };
+    let gateway = Arc::new(gateway);
     let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
     let counters = Arc::new(Counters::default());
     let listeners = listeners(&gateway, &certificates, bound, &counters, &shutdown)?;

@@ -44,6 +44,7 @@ struct Inner {
     extensions: Extensions,
     subject_text: OnceLock<String>,
     issuer_text: OnceLock<String>,
+    signed_with: OnceLock<Vec<u8>>,
 }
 
 impl Certificate {
@@ -80,6 +81,7 @@ impl Certificate {
             extensions: parsed.extensions,
             subject_text: OnceLock::new(),
             issuer_text: OnceLock::new(),
+            signed_with: OnceLock::new(),
         })))
     }
 
@@ -252,10 +254,20 @@ impl Certificate {
 
     /// Checks the signature with the issuer's key; compares no names and no dates.
     ///
+    /// That these bytes are signed with that key is a fact for ever, and is found out once; whether
+    /// anybody trusts the key is not, and is nowhere remembered.
+    ///
     /// # Errors
     /// Every variant of [`SignatureError`].
     pub fn verify_signed_by(&self, issuer: &Self) -> Result<(), SignatureError> {
-        signature::verify(self.signed(), issuer.public_key())
+        let key = issuer.spki_der();
+        if self.0.signed_with.get().is_some_and(|known| known == key) {
+            return Ok(());
+        }
+        signature::verify(self.signed(), issuer.public_key())?;
+        // Another key of the same signature, were there one, is checked each time.
+        let _ = self.0.signed_with.set(key.to_vec());
+        Ok(())
     }
 
     /// Whether checking the signature with the issuer's key needs cryptography at all.

@@ -1,6 +1,8 @@
 //! What is read from one certificate, and what is not a certificate.
 
-use attestation::x509::{Certificate, CertificateError, CommonNameError, Part, ValidityError};
+use attestation::x509::{
+    Certificate, CertificateError, CommonNameError, Part, SignatureError, ValidityError,
+};
 use model::limits::CERTIFICATE_BYTES_MAX;
 use model::{Sha256, Timestamp};
 use rcgen::DnValue;
@@ -33,6 +35,19 @@ fn the_parts_of_a_certificate_are_read() {
     assert_ne!(device.public_key_hash(), root.public_key_hash());
     assert_eq!(device.verify_signed_by(root), Ok(()));
     assert!(root.verify_signed_by(device).is_err());
+}
+
+#[test]
+fn a_signature_that_was_found_good_is_good_for_its_own_key_alone() {
+    let root = ca("root").self_signed();
+    let namesake = &ca("root").self_signed().certificate;
+    let reissued = &ca("root").key_of(&root).self_signed().certificate;
+    let device = &leaf("device").signed_by(&root).certificate;
+    for _ in 0..2 {
+        assert_eq!(device.verify_signed_by(&root.certificate), Ok(()));
+        assert_eq!(device.verify_signed_by(namesake), Err(SignatureError::Invalid));
+        assert_eq!(device.verify_signed_by(reissued), Ok(()));
+    }
 }
 
 /// Compared with `openssl x509 -fingerprint -serial`.

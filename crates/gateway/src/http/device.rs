@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use attestation::x509::Certificate;
 use dialect::rest::device::{self, Address, Answer, Route};
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use model::ServiceName;
@@ -11,6 +10,7 @@ use service::{Call, PollError, Polled};
 
 use super::{Asked, Reply};
 use crate::metrics::Operation;
+use crate::presented::Presented;
 use crate::{Gateway, faults, log};
 
 /// Answers a device; at its own host (`at`) a service answers for its own id scope alone.
@@ -25,7 +25,7 @@ pub(super) async fn answer(
     let (Route::Register(address) | Route::Poll(address, _) | Route::Lookup(address)) = &route;
     let dps = service_of(gateway, at, address).map_err(fault)?;
     let version = asked.api_version().map_err(fault)?;
-    let evidence = evidence(&asked);
+    let evidence = evidence(gateway, &asked);
     let id = &address.registration_id;
     log::registration(&dps, id);
     let told = |polled: Result<Polled, PollError>| {
@@ -85,15 +85,12 @@ fn service_of(
 }
 
 /// A token before a certificate, as it is the more deliberate.
-fn evidence(asked: &Asked) -> Evidence {
+fn evidence(gateway: &Gateway, asked: &Asked) -> Evidence {
     if let Some(token) = asked.token() {
         return Evidence::Sas(token);
     }
-    let mut presented = asked.peer.chain.iter().map(|der| Certificate::from_der(der));
-    match presented.next() {
-        Some(Ok(leaf)) => {
-            Evidence::X509(std::iter::once(leaf).chain(presented.flatten()).collect())
-        }
-        Some(Err(_)) | None => Evidence::None,
+    match asked.peer.presented(&gateway.intermediates) {
+        Presented::Chain(chain) => Evidence::X509(chain.clone()),
+        Presented::Nothing | Presented::Unreadable => Evidence::None,
     }
 }

@@ -3,7 +3,6 @@
 use ::hub::instance::{Right, grants};
 use ::hub::permit::Evidence;
 use attestation::access;
-use attestation::x509::Certificate;
 use dialect::json::utf8_json;
 use dialect::rest::error::{self, ApiFault, Missing, WireError};
 use dialect::rest::hub::{self, ConnectionState, Presence, Route, Telling, telemetry};
@@ -122,11 +121,10 @@ async fn send(
     if asked.body.len() > bytes_max {
         return Err(faults::hub(&ApiFault::BodyTooLarge { bytes_max }));
     }
-    let leaf = asked.peer.chain.first().map(|der| Certificate::from_der(der));
-    let evidence = match (asked.token(), leaf) {
+    let evidence = match (asked.token(), asked.peer.leaf(&gateway.intermediates)) {
         (Some(token), _) => Evidence::Sas(token),
-        (None, Some(Ok(leaf))) => Evidence::X509(Box::new(leaf)),
-        (None, Some(Err(_)) | None) => Evidence::None,
+        (None, Some(leaf)) => Evidence::X509(Box::new(leaf.clone())),
+        (None, None) => Evidence::None,
     };
     let headers = asked
         .headers

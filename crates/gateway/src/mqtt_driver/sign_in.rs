@@ -11,7 +11,10 @@ use service::Endpoint;
 use tokio::time::Instant;
 
 use super::{Client, Driver, dps, hub};
+use crate::Intermediates;
 use crate::metrics::{Operation, Outcome};
+use crate::peer::Peer;
+use crate::presented::Presented;
 
 /// What a client shows: a token before a certificate, as it is the more deliberate.
 pub(super) enum Shown {
@@ -26,7 +29,7 @@ pub(super) enum Shown {
 }
 
 impl Shown {
-    fn of(request: &ConnectRequest, peer: &crate::peer::Peer) -> Self {
+    fn of(request: &ConnectRequest, peer: &Peer, intermediates: &Intermediates) -> Self {
         match &request.password {
             Some(password) if !password.0.is_empty() => {
                 let token = std::str::from_utf8(&password.0)
@@ -34,20 +37,11 @@ impl Shown {
                     .and_then(|text| SasToken::parse(text).ok());
                 token.map_or(Self::Unreadable, Self::Token)
             }
-            Some(_) | None if peer.chain.is_empty() => Self::Nothing,
-            Some(_) | None => Self::of_chain(peer),
-        }
-    }
-
-    /// The presented chain; what can not be read past the leaf is left out, as any extra is.
-    pub(super) fn of_chain(peer: &crate::peer::Peer) -> Self {
-        let mut certificates = peer.chain.iter().map(|der| Certificate::from_der(der));
-        match certificates.next() {
-            None => Self::Nothing,
-            Some(Err(_)) => Self::Unreadable,
-            Some(Ok(leaf)) => {
-                Self::Chain(std::iter::once(leaf).chain(certificates.flatten()).collect())
-            }
+            Some(_) | None => match peer.presented(intermediates) {
+                Presented::Nothing => Self::Nothing,
+                Presented::Unreadable => Self::Unreadable,
+                Presented::Chain(chain) => Self::Chain(chain.clone()),
+            },
         }
     }
 
@@ -85,7 +79,7 @@ impl Driver {
     }
 
     async fn client_of(&mut self, request: &ConnectRequest) -> Result<Client, Refusal> {
-        let shown = Shown::of(request, &self.peer);
+        let shown = Shown::of(request, &self.peer, &self.gateway.intermediates);
         let sign_in = SignIn {
             client_id: &request.client_id,
             username: request.username.as_deref(),

@@ -1,6 +1,6 @@
 //! Calls of an operator, signed with a shared access policy.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use attestation::sas;
 use model::{HostName, Timestamp};
@@ -106,6 +106,7 @@ impl World {
             server_name: Some(host.to_owned()),
             chain: Vec::new(),
             tls_version: TlsVersion::V1_3,
+            presented: OnceLock::new(),
         };
         let gateway = Arc::clone(&self.gateway);
         let shutdown = CancellationToken::new();

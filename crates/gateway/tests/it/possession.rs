@@ -19,7 +19,7 @@ async fn check_reaches(version: &'static SupportedProtocolVersion, identity: Opt
     let (server, mut peers) = Server::greeting(Setup::default());
     let client = Client::new(version, identity);
     client.greet(&server).await.unwrap();
-    let Peer { address, server_name, chain, tls_version } = peers.recv().await.unwrap();
+    let Peer { address, server_name, chain, tls_version, .. } = peers.recv().await.unwrap();
     assert_eq!(chain, identity.map(|one| one.chain.clone()).unwrap_or_default());
     assert!(address.ip().is_loopback());
     assert_eq!(server_name.as_deref(), Some(crate::world::KNOWN_HOST));
