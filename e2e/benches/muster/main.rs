@@ -1,6 +1,8 @@
 //! What Muster costs, beside what TLS costs anyway: `cargo bench -p e2e`.
 //!
-//! Phases, all unless some are named: `registrations`, `lookups`, `start`, `bulk`.
+//! Phases, all unless some are named: `registrations`, `lookups` (and starts).
+//! `--largest` looks up among ten million enrollments as well, which takes a while to write and
+//! some gigabytes; stores of enrollments are kept under the target folder for the next run.
 //! `--quick` makes all numbers small: it shows that the phases work, not what they cost.
 //! `--only=NAME` keeps to one kind of registration and its yardstick, for a profiler to look at.
 //! Results go to standard output as Markdown; docs/benchmarks.md tells what they mean.
@@ -22,10 +24,12 @@
 mod bare;
 mod fleet;
 mod load;
+mod lookups;
 mod machine;
 mod process;
 mod register;
 mod registrations;
+mod seed;
 mod server;
 mod stats;
 
@@ -35,17 +39,23 @@ use std::{env, fs};
 /// What to measure, and how long.
 struct Plan {
     quick: bool,
+    largest: bool,
     only: Option<String>,
     phases: Vec<String>,
 }
 
 impl Plan {
     fn of(arguments: &[String]) -> Self {
-        let quick = arguments.iter().any(|argument| argument == "--quick");
+        let has = |flag: &str| arguments.iter().any(|argument| argument == flag);
         let only = arguments.iter().find_map(|argument| argument.strip_prefix("--only="));
         // Cargo adds `--bench`.
         let phases = arguments.iter().filter(|argument| !argument.starts_with("--"));
-        Self { quick, only: only.map(str::to_owned), phases: phases.cloned().collect() }
+        Self {
+            quick: has("--quick"),
+            largest: has("--largest"),
+            only: only.map(str::to_owned),
+            phases: phases.cloned().collect(),
+        }
     }
 
     fn has(&self, phase: &str) -> bool {
@@ -66,6 +76,16 @@ fn main() {
     if plan.has("registrations") {
         registrations::run(&fresh_dir("registrations"), plan.quick, plan.only.as_deref());
     }
+    if plan.has("lookups") {
+        lookups::run(&kept_dir("lookups"), plan.quick, plan.largest);
+    }
+}
+
+/// A folder that is kept from run to run, under the target folder.
+fn kept_dir(phase: &str) -> PathBuf {
+    let dir = server::target().join("bench").join(phase);
+    fs::create_dir_all(&dir).unwrap();
+    dir
 }
 
 /// A new folder for a phase, under the target folder.

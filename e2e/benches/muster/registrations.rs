@@ -16,7 +16,7 @@ use std::time::Duration;
 /// Clients at once, which is enough for full load and for commits to share an fsync.
 const AT_ONCE: usize = 64;
 /// The group's key: any 64 bytes.
-const GROUP_KEY: &str =
+pub(crate) const GROUP_KEY: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 
 /// What is measured in each round, in this order.
