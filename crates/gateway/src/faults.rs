@@ -43,6 +43,7 @@ pub(crate) fn dps_api(fault: &ApiError, missing: Missing) -> WireError {
         | ApiError::AlreadyExists
         | ApiError::PreconditionFailed
         | ApiError::DeviceDraft(_)
+        | ApiError::Twin(_)
         | ApiError::Invalid(_)
         | ApiError::QuotaReached { .. }
         | ApiError::Fault(_) => dps(&api(fault, missing)),
@@ -57,6 +58,7 @@ pub(crate) fn hub_api(fault: &ApiError, missing: Missing) -> WireError {
         | ApiError::AlreadyExists
         | ApiError::PreconditionFailed
         | ApiError::Draft(_)
+        | ApiError::Twin(_)
         | ApiError::Invalid(_)
         | ApiError::QuotaReached { .. }
         | ApiError::Fault(_) => hub(&api(fault, missing)),
@@ -70,6 +72,7 @@ fn api(fault: &ApiError, missing: Missing) -> ApiFault {
         ApiError::PreconditionFailed => ApiFault::PreconditionFailed,
         ApiError::Draft(fault) => ApiFault::Invalid(fault.to_string()),
         ApiError::DeviceDraft(fault) => ApiFault::Invalid(fault.to_string()),
+        ApiError::Twin(fault) => ApiFault::Invalid(fault.to_string()),
         ApiError::Invalid(because) => ApiFault::Invalid(because.clone()),
         ApiError::QuotaReached { what, max } => ApiFault::QuotaReached { what, max: *max },
         ApiError::Fault(fault) => own(fault),

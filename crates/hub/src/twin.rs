@@ -1,5 +1,11 @@
 //! Device twins: tags, desired and reported properties, their versions and metadata.
 
+mod check;
+mod update;
+
+pub use check::{TwinError, check_reported, check_size};
+pub use update::{How, TwinUpdate};
+
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -44,6 +50,13 @@ impl Section {
         let mut metadata = Map::new();
         metadata.insert("$lastUpdated".to_owned(), Value::String(now.to_string()));
         Self { values: Map::new(), metadata, version: 1 }
+    }
+
+    /// Replaces all values (§4.3).
+    pub fn replace(&mut self, values: &Map<String, Value>, half: Half, now: Timestamp) {
+        self.values.clear();
+        self.metadata.clear();
+        self.patch(values, half, now);
     }
 
     /// Merges a patch: objects merge, `null` deletes, all else replaces (§4.3).
@@ -111,6 +124,13 @@ fn merge(
     }
 }
 
+/// A merge without metadata, as tags have none.
+fn merged(mut values: Map<String, Value>, patch: &Map<String, Value>) -> Map<String, Value> {
+    let mark = Mark { now: String::new(), version: 0, half: Half::Reported };
+    merge(&mut values, &mut Map::new(), patch, &mark);
+    values
+}
+
 impl Twin {
     /// The twin of a new identity: empty, version 2, both halves at 1 (§4.1).
     pub fn new(now: Timestamp) -> Self {
@@ -149,61 +169,6 @@ impl Twin {
         shown.insert("reported".to_owned(), self.reported.for_device());
         Value::Object(shown)
     }
-}
-
-/// The greatest size of one half's values as JSON, in bytes (§4.4).
-const SECTION_BYTES_MAX: usize = 32 * 1024;
-/// The greatest length of a key, in bytes (§4.4).
-const KEY_BYTES_MAX: usize = 1024;
-/// The greatest length of a string, in bytes (§4.4).
-const STRING_BYTES_MAX: usize = 4096;
-/// The deepest nesting, in levels (§4.4).
-const LEVELS_MAX: usize = 10;
-
-/// Whether a device may report this (§4.4).
-///
-/// # Errors
-/// What is wrong, where, in words.
-pub fn check_reported(patch: &Map<String, Value>) -> Result<(), String> {
-    check_object(patch, 1, "reported")
-}
-
-/// Whether one half is small enough (§4.4).
-///
-/// # Errors
-/// The bound, in words.
-pub fn check_size(section: &Section) -> Result<(), String> {
-    let bytes = serde_json::to_vec(&section.values).map(|json| json.len()).unwrap_or(usize::MAX);
-    match bytes <= SECTION_BYTES_MAX {
-        true => Ok(()),
-        false => Err(format!("the properties take {bytes} bytes, more than {SECTION_BYTES_MAX}")),
-    }
-}
-
-fn check_object(object: &Map<String, Value>, level: usize, at: &str) -> Result<(), String> {
-    if level > LEVELS_MAX {
-        return Err(format!("{at} nests deeper than {LEVELS_MAX} levels"));
-    }
-    for (key, value) in object {
-        let odd = |c: char| c.is_control() || ".$ ".contains(c);
-        if key.is_empty() || key.len() > KEY_BYTES_MAX || key.chars().any(odd) {
-            return Err(format!(
-                "{at} has the key {key:?}, which is empty, too long or has one of '.', '$', ' '"
-            ));
-        }
-        match value {
-            Value::Object(child) => check_object(child, level + 1, &format!("{at}.{key}"))?,
-            Value::String(text) if text.len() > STRING_BYTES_MAX => {
-                return Err(format!("{at}.{key} is longer than {STRING_BYTES_MAX} bytes"));
-            }
-            Value::String(_)
-            | Value::Null
-            | Value::Bool(_)
-            | Value::Number(_)
-            | Value::Array(_) => {}
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -188,13 +188,13 @@ impl Service {
         id: &DeviceId,
         patch: &Map<String, Value>,
     ) -> Result<u64, ApiError> {
-        hub::twin::check_reported(patch).map_err(ApiError::Invalid)?;
+        hub::twin::check_reported(patch)?;
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
             let DeviceView { mut twin, .. } =
                 self.store.device(hub, id).await?.ok_or(ApiError::NotFound)?;
             let now = self.now();
             let version = twin.value.report(patch, now);
-            hub::twin::check_size(&twin.value.reported).map_err(ApiError::Invalid)?;
+            hub::twin::check_size(&twin.value.reported)?;
             let commit = Commit {
                 conditions: vec![Condition::Twin {
                     hub: hub.clone(),

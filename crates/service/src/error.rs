@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hub::twin::TwinError;
 use provisioning::draft::DraftError;
 use store::{CommitError, StoreError};
 
@@ -57,6 +58,8 @@ pub enum ApiError {
     Draft(DraftError),
     /// The request breaks a rule of device identities.
     DeviceDraft(hub::draft::DraftError),
+    /// The request breaks a rule of twins.
+    Twin(TwinError),
     /// The request breaks another rule; says what, where, how to mend it.
     Invalid(String),
     /// A count may not grow further.
@@ -88,6 +91,12 @@ impl From<hub::draft::DraftError> for ApiError {
     }
 }
 
+impl From<TwinError> for ApiError {
+    fn from(source: TwinError) -> Self {
+        Self::Twin(source)
+    }
+}
+
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -96,6 +105,7 @@ impl fmt::Display for ApiError {
             Self::PreconditionFailed => f.write_str("it is not at the version that was demanded"),
             Self::Draft(error) => write!(f, "{error}"),
             Self::DeviceDraft(error) => write!(f, "{error}"),
+            Self::Twin(error) => write!(f, "{error}"),
             Self::Invalid(because) => f.write_str(because),
             Self::QuotaReached { what, max } => write!(f, "there are {max} {what} already"),
             Self::Fault(fault) => write!(f, "{fault}"),

@@ -35,6 +35,7 @@ use store::{Store, StoreWork};
 
 pub use certificates::CertificateRequest;
 pub use connect::{ConnectError, Connecting, Message};
+pub use devices::Demand;
 pub use directory::{Directory, Endpoint};
 pub use environment::{Clock, Entropy};
 pub use error::{ApiError, Fault};

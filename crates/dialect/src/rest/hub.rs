@@ -2,8 +2,10 @@
 //!
 //! Source: `iot-hub` §2 and §4.
 
+mod bulk;
 mod device;
 mod route;
+mod statistics;
 pub mod telemetry;
 #[cfg(test)]
 mod tests;
@@ -13,9 +15,11 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::{Etag, IfMatch};
 
+pub use bulk::{BULK_DEVICES_MAX, BulkResult, Item, Operation, bulk};
 pub use device::{ConnectionState, DeviceJson, Presence, Telling, draft, json};
 pub use route::{Route, route};
-pub use twin::{TwinJson, twin};
+pub use statistics::{DeviceStatisticsJson, ServiceStatisticsJson};
+pub use twin::{TwinJson, twin, twin_if_match, twin_update};
 
 use super::error::ApiFault;
 

@@ -1,11 +1,13 @@
-//! Bulk operations of the service API: each item by itself, in order (B-01 to B-05).
+//! Bulk operations: each item by itself, in order (`dps-service-api` B-01 to B-05, `iot-hub` §6.3).
 
+use ::hub::twin::How;
 use dialect::api_version::ApiVersion;
 use dialect::json::utf8_json;
 use dialect::rest::error::{Missing, WireError};
+use dialect::rest::hub as registry;
 use dialect::rest::service::bulk::{Bulk, BulkOf, Item, groups, individuals, result};
-use model::ServiceName;
-use service::{ApiError, Call};
+use model::{HostName, ServiceName};
+use service::{ApiError, Call, Demand};
 
 use super::{Asked, Reply};
 use crate::{Gateway, faults};
@@ -74,6 +76,53 @@ pub(super) async fn of_groups(
         }
     }
     Ok(reply(BulkOf::Groups, &failed))
+}
+
+/// Does what a bulk of device identities asks for.
+pub(super) async fn of_devices(
+    gateway: &Gateway,
+    hub: &HostName,
+    call: &Call,
+    asked: &Asked,
+) -> Result<Reply, WireError> {
+    let items = registry::bulk(&asked.body).map_err(|fault| faults::hub(&fault))?;
+    let mut failed = Vec::new();
+    for registry::Item { id, mode, asked } in items {
+        let done = match asked {
+            Ok(operation) => of_device(gateway, hub, call, operation)
+                .await
+                .map_err(|error| faults::hub_api(&error, Missing::Device { id: id.clone() })),
+            Err(fault) => Err(faults::hub(&fault)),
+        };
+        failed.extend(done.err().map(|error| (id, mode, error)));
+    }
+    let failed = failed.iter().map(|(id, mode, error)| (id.as_str(), *mode, error));
+    let result = registry::BulkResult::of(failed);
+    let (status, headers) = result.head();
+    Ok(Reply::json(status, utf8_json(&result)).with(headers))
+}
+
+async fn of_device(
+    gateway: &Gateway,
+    hub: &HostName,
+    call: &Call,
+    operation: registry::Operation,
+) -> Result<(), ApiError> {
+    let own = &gateway.service;
+    match operation {
+        registry::Operation::Put(draft, if_match, twin) => {
+            own.write_device(call, hub, &draft, &Demand::Put(if_match), &twin).await.map(drop)
+        }
+        registry::Operation::Upsert(draft, if_match, twin) => {
+            own.write_device(call, hub, &draft, &Demand::Upsert(if_match), &twin).await.map(drop)
+        }
+        registry::Operation::Delete(id, if_match) => {
+            own.delete_device(call, hub, &id, &if_match).await
+        }
+        registry::Operation::Twin(id, update, if_match) => {
+            own.put_twin(call, hub, &id, &update, How::Merge, &if_match).await.map(drop)
+        }
+    }
 }
 
 fn done<T>(result: Result<T, ApiError>) -> Result<(), WireError> {

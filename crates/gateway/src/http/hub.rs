@@ -2,40 +2,50 @@
 
 use ::hub::instance::{Right, grants};
 use ::hub::permit::Evidence;
+use ::hub::twin::How;
 use attestation::access;
 use dialect::json::utf8_json;
 use dialect::rest::error::{self, ApiFault, Missing, WireError};
 use dialect::rest::hub::{self, ConnectionState, Presence, Route, Telling, telemetry};
 use dialect::rest::service::media_type;
 use model::{DeviceId, HostName, limits};
-use service::{ApiError, Call, Connecting, Message, SendError};
+use service::{ApiError, Call, Connecting, DeviceView, Message, SendError};
 
-use super::{Asked, Reply, search};
+use super::{Asked, Reply, bulk, search};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
 
 /// Whether a path is a hub's, and not a provisioning service's.
 pub(super) fn is_hub_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    ["devices", "twins"].iter().any(|word| first.eq_ignore_ascii_case(word))
+    ["devices", "twins", "statistics"].iter().any(|word| first.eq_ignore_ascii_case(word))
 }
 
 /// The rights of which one is needed (§2.2).
 const fn needs(route: &Route) -> &'static [Right] {
     match route {
-        Route::ListDevices | Route::GetDevice(_) => &[Right::RegistryRead],
-        Route::PutDevice(_) | Route::DeleteDevice(_) => &[Right::RegistryWrite],
-        Route::GetTwin(_) => &[Right::ServiceConnect],
+        Route::ListDevices
+        | Route::GetDevice(_)
+        | Route::DeviceStatistics
+        | Route::ServiceStatistics => &[Right::RegistryRead],
+        Route::PutDevice(_) | Route::DeleteDevice(_) | Route::BulkDevices => {
+            &[Right::RegistryWrite]
+        }
+        Route::GetTwin(_) | Route::PatchTwin(_) | Route::PutTwin(_) => &[Right::ServiceConnect],
         Route::QueryDevices => &[Right::ServiceConnect, Right::RegistryRead],
     }
 }
 
 const fn operation(route: &Route) -> Operation {
     match route {
-        Route::ListDevices | Route::GetDevice(_) | Route::PutDevice(_) | Route::DeleteDevice(_) => {
-            Operation::Devices
-        }
-        Route::GetTwin(_) => Operation::Twins,
+        Route::ListDevices
+        | Route::GetDevice(_)
+        | Route::PutDevice(_)
+        | Route::DeleteDevice(_)
+        | Route::DeviceStatistics
+        | Route::ServiceStatistics => Operation::Devices,
+        Route::BulkDevices => Operation::Bulk,
+        Route::GetTwin(_) | Route::PatchTwin(_) | Route::PutTwin(_) => Operation::Twins,
         Route::QueryDevices => Operation::DeviceQuery,
     }
 }
@@ -78,6 +88,21 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
             Ok(Reply::json(200, utf8_json(&rows)))
         }
         Route::QueryDevices => search::devices(gateway, host, &asked).await,
+        Route::BulkDevices => bulk::of_devices(gateway, host, &call, &asked).await,
+        Route::DeviceStatistics => {
+            let count = own.device_count(host).await.map_err(failed_for("*"))?;
+            let json = hub::DeviceStatisticsJson {
+                total_device_count: count.total,
+                enabled_device_count: count.total.saturating_sub(count.disabled),
+                disabled_device_count: count.disabled,
+            };
+            Ok(Reply::json(200, utf8_json(&json)))
+        }
+        Route::ServiceStatistics => {
+            let connected_device_count = own.sessions().count_of_hub(host);
+            let json = hub::ServiceStatisticsJson { connected_device_count };
+            Ok(Reply::json(200, utf8_json(&json)))
+        }
         Route::GetDevice(id) => {
             let view = own.device(host, &id).await.map_err(failed_for(id.as_str()))?;
             let device = &view.device.value;
@@ -101,11 +126,31 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
         }
         Route::GetTwin(id) => {
             let view = own.device(host, &id).await.map_err(failed_for(id.as_str()))?;
-            let presence = presence(gateway, host, &id);
-            let json = hub::twin(&view.device.value, &view.twin.value, presence);
-            Ok(Reply::json(200, utf8_json(&json)))
+            Ok(twin_reply(gateway, host, &view))
         }
+        Route::PatchTwin(id) => write_twin(gateway, host, &call, &id, How::Merge, &asked).await,
+        Route::PutTwin(id) => write_twin(gateway, host, &call, &id, How::Replace, &asked).await,
     }
+}
+
+async fn write_twin(
+    gateway: &Gateway,
+    host: &HostName,
+    call: &Call,
+    id: &DeviceId,
+    how: How,
+    asked: &Asked,
+) -> Result<Reply, WireError> {
+    let fault = |fault: ApiFault| faults::hub(&fault);
+    let if_match = hub::twin_if_match(asked.if_match().map_err(fault)?);
+    let update = hub::twin_update(&asked.body).map_err(fault)?;
+    let written = gateway.service.put_twin(call, host, id, &update, how, &if_match).await;
+    Ok(twin_reply(gateway, host, &written.map_err(failed_for(id.as_str()))?))
+}
+
+fn twin_reply(gateway: &Gateway, host: &HostName, view: &DeviceView) -> Reply {
+    let presence = presence(gateway, host, &view.device.value.device_id);
+    Reply::json(200, utf8_json(&hub::twin(&view.device.value, &view.twin.value, presence)))
 }
 
 /// A device sends one message.

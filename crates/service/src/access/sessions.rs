@@ -94,6 +94,13 @@ impl Sessions {
         of_hub.flat_map(|(_, sessions)| sessions.iter().cloned()).collect()
     }
 
+    /// How many devices of a hub have a live session.
+    pub fn count_of_hub(&self, hub: &HostName) -> u64 {
+        let live = locked(&self.live);
+        let count = live.keys().filter(|(host, _)| host == hub).count();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    }
+
     /// How many sessions are live.
     pub fn count(&self) -> usize {
         locked(&self.live).values().map(Vec::len).sum()

@@ -163,6 +163,7 @@ fn api(fault: &ApiFault) -> WireError {
         | ApiFault::Malformed { .. }
         | ApiFault::Header { .. }
         | ApiFault::BulkSize { .. }
+        | ApiFault::DefinedTwice
         | ApiFault::OtherRegistration => BAD_REQUEST.says(fault.to_string()),
         ApiFault::MissingApiVersion | ApiFault::UnknownApiVersion { .. } => {
             API_VERSION.says(fault.to_string())

@@ -99,6 +99,8 @@ pub enum ApiFault {
         /// How many.
         given: usize,
     },
+    /// An item of a bulk has the id of one before it.
+    DefinedTwice,
     /// The query string has no `api-version`.
     MissingApiVersion,
     /// The `api-version` is none.
@@ -162,6 +164,7 @@ impl fmt::Display for ApiFault {
             Self::BulkSize { given } => {
                 write!(f, "The bulk has {given} items: give 1 to {BULK_ITEMS_MAX}.")
             }
+            Self::DefinedTwice => f.write_str("The bulk has this id twice: give each one once."),
             Self::MissingApiVersion => {
                 f.write_str("api-version is missing: add ?api-version=2021-10-01.")
             }

@@ -11,6 +11,7 @@ const API_VERSION: Code = Code(400, 400_001, "InvalidProtocolVersion");
 const INVALID: Code = Code(400, 400_004, "ArgumentInvalid");
 const NULL: Code = Code(400, 400_005, "ArgumentNull");
 const FORMAT: Code = Code(400, 400_006, "IotHubFormatError");
+const TWICE: Code = Code(400, 400_011, "DeviceDefinedMultipleTimes");
 const SCOPE: Code = Code(400, 400_028, "InvalidDeviceScope");
 const UNAUTHORIZED_ACCESS: Code = Code(401, 401_002, "IotHubUnauthorizedAccess");
 const UNAUTHORIZED: Code = Code(401, 401_003, "IotHubUnauthorized");
@@ -141,6 +142,7 @@ fn api(fault: &ApiFault) -> WireError {
         ApiFault::UnknownWord { .. } | ApiFault::Id { .. } | ApiFault::Invalid(_) => {
             INVALID.says(fault.to_string())
         }
+        ApiFault::DefinedTwice => TWICE.says(fault.to_string()),
         ApiFault::CertificateInUse { .. } => CONFLICT.says(fault.to_string()),
         ApiFault::QuotaReached { .. } => QUOTA.says(fault.to_string()),
         ApiFault::Unauthorized | ApiFault::Forbidden => UNAUTHORIZED_ACCESS.says("Unauthorized"),

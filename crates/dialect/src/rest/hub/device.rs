@@ -162,9 +162,9 @@ pub(super) const fn type_word(authentication: &Authentication) -> &'static str {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct DeviceRead {
+pub(super) struct DeviceRead {
     device_id: Option<String>,
     status: Option<String>,
     status_reason: Option<String>,
@@ -214,7 +214,11 @@ const TYPES: &[&str] = &["sas", "selfSigned", "certificateAuthority", "none"];
 /// # Errors
 /// As any JSON body; [`ApiFault::UnknownWord`] for a status or type of another word.
 pub fn draft(addressed: &DeviceId, body: &[u8]) -> Result<DeviceDraft, ApiFault> {
-    let read: DeviceRead = read(body)?;
+    sorted(addressed, read(body)?)
+}
+
+/// Sorts what was read by its meaning.
+pub(super) fn sorted(addressed: &DeviceId, read: DeviceRead) -> Result<DeviceDraft, ApiFault> {
     let status = |given: String| {
         let values = [DeviceStatus::Enabled, DeviceStatus::Disabled];
         word("status", &given, STATUSES, &values)

@@ -12,6 +12,12 @@ pub enum Route {
     ListDevices,
     /// `POST /devices/query`.
     QueryDevices,
+    /// `POST /devices`.
+    BulkDevices,
+    /// `GET /statistics/devices`.
+    DeviceStatistics,
+    /// `GET /statistics/service`.
+    ServiceStatistics,
     /// `GET /devices/{id}`.
     GetDevice(DeviceId),
     /// `PUT /devices/{id}`.
@@ -20,6 +26,10 @@ pub enum Route {
     DeleteDevice(DeviceId),
     /// `GET /twins/{id}`.
     GetTwin(DeviceId),
+    /// `PATCH /twins/{id}`.
+    PatchTwin(DeviceId),
+    /// `PUT /twins/{id}`.
+    PutTwin(DeviceId),
 }
 
 /// Reads a method and a path; ids are decoded once.
@@ -38,6 +48,7 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
     };
     match (collection.to_ascii_lowercase().as_str(), method, rest) {
         ("devices", "GET", []) => Ok(Route::ListDevices),
+        ("devices", "POST", []) => Ok(Route::BulkDevices),
         ("devices", "POST", [word]) if word.eq_ignore_ascii_case("query") => {
             Ok(Route::QueryDevices)
         }
@@ -45,6 +56,14 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
         ("devices", "PUT", [text]) => id(text).map(Route::PutDevice),
         ("devices", "DELETE", [text]) => id(text).map(Route::DeleteDevice),
         ("twins", "GET", [text]) => id(text).map(Route::GetTwin),
+        ("twins", "PATCH", [text]) => id(text).map(Route::PatchTwin),
+        ("twins", "PUT", [text]) => id(text).map(Route::PutTwin),
+        ("statistics", "GET", [word]) if word.eq_ignore_ascii_case("devices") => {
+            Ok(Route::DeviceStatistics)
+        }
+        ("statistics", "GET", [word]) if word.eq_ignore_ascii_case("service") => {
+            Ok(Route::ServiceStatistics)
+        }
         ("devices", _, [] | [_]) | ("twins", _, [_]) => Err(ApiFault::MethodNotAllowed),
         (_, _, _) => Err(ApiFault::NotFound(Missing::Path)),
     }

@@ -1,12 +1,16 @@
 //! A twin, as operators see it (§4.1).
 
 use ::hub::identity::{Device, DeviceStatus};
-use ::hub::twin::{Section, Twin};
+use ::hub::twin::{Section, Twin, TwinUpdate};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use serde::Serialize;
+use model::{Etag, IfMatch};
 use serde::ser::SerializeMap;
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+use crate::json::read;
+use crate::rest::error::ApiFault;
 
 use super::device::{CapabilitiesJson, ThumbprintsJson, thumbprints, type_word};
 use super::{ConnectionState, Presence, Telling, etag, time_text};
@@ -57,6 +61,42 @@ impl Serialize for SectionJson<'_> {
         map.serialize_entry("$metadata", metadata)?;
         map.serialize_entry("$version", version)?;
         map.end()
+    }
+}
+
+/// What an operator writes; what a twin shows beside it is not looked at (§4.3).
+#[derive(Deserialize)]
+struct TwinRead {
+    tags: Option<Map<String, Value>>,
+    properties: Option<PropertiesRead>,
+}
+
+#[derive(Deserialize)]
+pub(super) struct PropertiesRead {
+    pub(super) desired: Option<Map<String, Value>>,
+}
+
+/// Reads what is written into a twin.
+///
+/// # Errors
+/// As any JSON body.
+pub fn twin_update(body: &[u8]) -> Result<TwinUpdate, ApiFault> {
+    let TwinRead { tags, properties } = read(body)?;
+    Ok(TwinUpdate { tags, desired: properties.and_then(|properties| properties.desired) })
+}
+
+/// Reads an `If-Match` about a twin; the etag it gives is the counter in decimal digits. A text
+/// that is no etag of ours matches nothing.
+///
+/// Source: §2.4, base64 of a counter of eight bytes.
+pub fn twin_if_match(header: Option<&str>) -> IfMatch {
+    match IfMatch::parse(header) {
+        IfMatch::Etag(sent) => {
+            let bytes = STANDARD.decode(sent.as_str()).ok();
+            let counter = bytes.and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes);
+            IfMatch::Etag(counter.map_or(sent, |counter| Etag::new(&counter.to_string())))
+        }
+        given @ (IfMatch::Absent | IfMatch::Any) => given,
     }
 }
 
