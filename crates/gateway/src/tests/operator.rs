@@ -12,6 +12,7 @@ use super::World;
 use crate::peer::{Peer, TlsVersion};
 
 pub(crate) const DPS: &str = "dps.localhost";
+pub(crate) const HUB: &str = "hub1.localhost";
 
 /// What an operator was answered.
 #[derive(Debug)]
