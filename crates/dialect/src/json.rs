@@ -97,10 +97,22 @@ where
 /// [`ApiFault::TooDeep`] before anything is built of the text, [`ApiFault::Malformed`] for a text
 /// that is not of the type.
 pub(crate) fn read<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiFault> {
+    shallow(text).map(|Object(value)| value)
+}
+
+/// Reads a list's JSON text.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_list<T: DeserializeOwned>(text: &[u8]) -> Result<Vec<T>, ApiFault> {
+    shallow(text)
+}
+
+fn shallow<T: DeserializeOwned>(text: &[u8]) -> Result<T, ApiFault> {
     if !depth_at_most(text, MAX_DEPTH_DEFAULT) {
         return Err(ApiFault::TooDeep { levels: MAX_DEPTH_DEFAULT });
     }
-    serde_json::from_slice(text).map(|Object(value)| value).map_err(|error| malformed(&error))
+    serde_json::from_slice(text).map_err(|error| malformed(&error))
 }
 
 /// The fault of a text that is not of a type. It says where and of what type, and not a word of

@@ -73,7 +73,7 @@ impl GroupOperator for ByRest {
             let mut headers = vec![("x-ms-max-item-count", "2")];
             headers.extend(more.as_deref().map(|token| ("x-ms-continuation", token)));
             let page = scene.dps.call("POST", &path, &headers, Some(&ask));
-            assert_eq!(page.header("x-ms-item-type"), Some("deviceRegistration"));
+            assert_eq!(page.header("x-ms-item-type"), Some("DeviceRegistration"));
             more = page.header("x-ms-continuation").map(str::to_owned);
             pages.push(page.expect(200).as_array().unwrap().clone());
             if more.is_none() {

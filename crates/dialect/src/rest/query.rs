@@ -50,9 +50,9 @@ impl ItemType {
     /// The header's value.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Enrollment => "enrollment",
-            Self::EnrollmentGroup => "enrollmentGroup",
-            Self::DeviceRegistration => "deviceRegistration",
+            Self::Enrollment => "Enrollment",
+            Self::EnrollmentGroup => "EnrollmentGroup",
+            Self::DeviceRegistration => "DeviceRegistration",
             Self::Twin => "Twin",
             Self::Raw => "Raw",
         }

@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::device::{DeviceRead, sorted};
 use super::twin::PropertiesRead;
 use super::{if_match, twin_if_match};
-use crate::json::{malformed, read};
+use crate::json::{malformed, read_list};
 use crate::rest::error::{ApiFault, WireError};
 
 /// Items of one call. Source: §6.3.
@@ -102,7 +102,7 @@ struct ItemRead {
 /// # Errors
 /// As any JSON body; [`ApiFault::Invalid`] for no items or too many.
 pub fn bulk(body: &[u8]) -> Result<Vec<Item>, ApiFault> {
-    let items: Vec<Value> = read(body)?;
+    let items: Vec<Value> = read_list(body)?;
     if !(1..=BULK_DEVICES_MAX).contains(&items.len()) {
         return Err(ApiFault::Invalid(format!(
             "The bulk has {} items: give 1 to {BULK_DEVICES_MAX}.",

@@ -124,9 +124,9 @@ fn q_03_a_token_that_was_changed_or_is_of_another_query_is_refused() {
 fn q_04_every_page_has_its_item_type_and_the_last_no_token() {
     let paging = Paging::read(None, Some(""), HERE).unwrap();
     for (collection, text, name) in [
-        (Collection::Enrollments, "SELECT *", "enrollment"),
-        (Collection::EnrollmentGroups, "SELECT *", "enrollmentGroup"),
-        (Collection::DeviceRegistrations, "SELECT *", "deviceRegistration"),
+        (Collection::Enrollments, "SELECT *", "Enrollment"),
+        (Collection::EnrollmentGroups, "SELECT *", "EnrollmentGroup"),
+        (Collection::DeviceRegistrations, "SELECT *", "DeviceRegistration"),
         (Collection::Devices, "SELECT * FROM devices", "Twin"),
         (Collection::Devices, "SELECT deviceId FROM devices", "Raw"),
         (Collection::Devices, "SELECT count() FROM devices", "Raw"),

@@ -50,7 +50,7 @@ async fn q_01_a_filter_and_columns_are_answered() {
         let answer = query(&world, "/enrollments/query", text, &[]).await;
         assert_eq!(answer.status, 200, "{text}: {}", answer.body);
         assert_eq!(answer.ids("registrationId"), ids, "{text}");
-        assert_eq!(answer.header("x-ms-item-type"), Some("enrollment"));
+        assert_eq!(answer.header("x-ms-item-type"), Some("Enrollment"));
     }
     let columns = query(&world, "/enrollments/query", "SELECT deviceId AS d", &[]).await;
     assert_eq!(columns.body, json!([{}, {"d": "B7"}, {}]));
@@ -68,7 +68,7 @@ async fn q_01_groups_and_records_are_filtered_too() {
     let text = "SELECT * FROM enrollmentGroups WHERE provisioningStatus = 'disabled'";
     let groups = query(&world, "/enrollmentGroups/query", text, &[]).await;
     assert_eq!(groups.ids("enrollmentGroupId"), "g2");
-    assert_eq!(groups.header("x-ms-item-type"), Some("enrollmentGroup"));
+    assert_eq!(groups.header("x-ms-item-type"), Some("EnrollmentGroup"));
     register_in_group(&world, &["x1", "x2", "x3"]).await;
     for (text, ids) in [
         ("SELECT * FROM deviceRegistrations WHERE deviceId = 'x2'", "x2"),
@@ -78,7 +78,7 @@ async fn q_01_groups_and_records_are_filtered_too() {
     ] {
         let records = query(&world, "/registrations/g1/query", text, &[]).await;
         assert_eq!(records.ids("registrationId"), ids, "{text}");
-        assert_eq!(records.header("x-ms-item-type"), Some("deviceRegistration"));
+        assert_eq!(records.header("x-ms-item-type"), Some("DeviceRegistration"));
     }
     // The record is not of that group, though it is there.
     let text = "SELECT * WHERE registrationId = 'x3'";
@@ -150,9 +150,9 @@ async fn q_04_q_05_an_empty_answer_is_an_array_with_its_type() {
     let world = World::new().await;
     put_group(&world, "g", "enabled").await;
     for (path, item) in [
-        ("/enrollments/query", "enrollment"),
-        ("/registrations/g/query", "deviceRegistration"),
-        ("/registrations/no-such-group/query", "deviceRegistration"),
+        ("/enrollments/query", "Enrollment"),
+        ("/registrations/g/query", "DeviceRegistration"),
+        ("/registrations/no-such-group/query", "DeviceRegistration"),
     ] {
         let answer = world.operate(DPS, &format!("POST {path}"), &[], "").await;
         assert_eq!((answer.status, &answer.body), (200, &json!([])), "{path}");
