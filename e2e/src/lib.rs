@@ -11,6 +11,7 @@
 //! - [`Pki`] makes certificate authorities and device chains.
 //! - [`Provisioning`], [`HubDevice`], [`NodeClient`] and [`PythonClient`] run the SDK programs of
 //!   `python/` and `node/`.
+//! - [`replay()`] sends what clients that can not run here would, from vectors made of their sources.
 //! - [`Az`] runs the Azure command line, in an [`az_world`].
 //! - [`World::schemathesis`] asks everything that a server's OpenAPI documents say.
 //! - [`Tls`] and [`mqtt`] send any bytes, for what no SDK would say.
@@ -36,6 +37,7 @@ mod node;
 mod pki;
 mod process;
 mod python;
+mod replay;
 mod rest;
 mod sas;
 mod sdk;
@@ -49,6 +51,7 @@ pub use matrix::compatibility;
 pub use node::NodeClient;
 pub use pki::{Authority, DeviceCertificate, Pki, ServerCertificate, derived_key};
 pub use python::PythonClient;
+pub use replay::replay;
 pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;

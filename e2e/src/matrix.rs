@@ -22,6 +22,7 @@ pub(crate) enum Purpose {
     Register,
     Hub,
     Service,
+    Replay,
 }
 
 impl Purpose {
@@ -30,6 +31,7 @@ impl Purpose {
             Self::Register => "register",
             Self::Hub => "hub",
             Self::Service => "service",
+            Self::Replay => "replay",
         }
     }
 }
@@ -181,7 +183,7 @@ in `MUSTER_AZ`, or on the path.
 ";
 
 /// For each table: the purpose, the title, the columns that tell rows apart, the text.
-const TABLES: [(&str, &str, &[&str], &str); 3] = [
+const TABLES: [(&str, &str, &[&str], &str); 4] = [
     (
         "register",
         "Registering with the provisioning service",
@@ -200,6 +202,14 @@ const TABLES: [(&str, &str, &[&str], &str); 3] = [
         &["client", "version", "call"],
         "All over HTTPS with shared access policies, but *compute-device-key*, which asks nobody.\n\
          *refused* is an error that the tests ask for.",
+    ),
+    (
+        "replay",
+        "Operators' clients that were not run",
+        &["client", "version", "call"],
+        "What these send was written down from their sources, sent byte by byte over TLS, and each \
+         answer held against what the same source demands of it: the vectors are in \
+         `e2e/vectors/service`.",
     ),
 ];
 

@@ -31,6 +31,7 @@ mod node_service;
 mod operator;
 mod own_certificate;
 mod python_service;
+mod replay;
 mod s_c1;
 mod s_c2;
 mod s_c3;
