@@ -121,14 +121,14 @@ fn of_python(text: &str) -> Option<&str> {
 
 /// Reads the text of a query of a collection.
 ///
-/// A provisioning service lists everything for an empty text, and for one without FROM; a hub is
-/// told what is meant.
+/// A provisioning service lists everything for an empty text, for a lone star as in C's samples
+/// (`prov_sc_query_sample.c`), and for one without FROM; a hub is told what is meant.
 ///
 /// # Errors
 /// [`ApiFault::Invalid`] for a text that is not understood or asks for what is not there.
 pub fn asked(text: &str, collection: Collection) -> Result<Query, ApiFault> {
     let is_hub = collection == Collection::Devices;
-    if text.trim().is_empty() && !is_hub {
+    if matches!(text.trim(), "" | "*") && !is_hub {
         return Ok(Query::all());
     }
     let refused = |error: QueryError| ApiFault::Invalid(error.to_string());

@@ -18,6 +18,7 @@ fn token(rows: usize, last: &str, top: Option<u64>, of: Address<'_>) -> Option<S
 fn q_01_a_text_is_for_the_collection_that_is_asked() {
     let whole = [
         ("", Collection::Enrollments),
+        (" * ", Collection::DeviceRegistrations),
         ("SELECT *", Collection::EnrollmentGroups),
         ("select * from ENROLLMENTS", Collection::Enrollments),
         ("SELECT * FROM enrollmentgroups", Collection::EnrollmentGroups),
@@ -31,7 +32,7 @@ fn q_01_a_text_is_for_the_collection_that_is_asked() {
         assert!(asked(text, collection).is_ok(), "{text}");
     }
     let refused = [
-        ("*", Collection::Enrollments),
+        ("*", Collection::Devices),
         ("select * from devices", Collection::Enrollments),
         ("SELECT * FROM enrollmentGroups", Collection::Enrollments),
         ("SELECT * FROM enrollments", Collection::DeviceRegistrations),
