@@ -25,7 +25,8 @@ exports.call = async (client, method, ...rest) => {
   }
   const [promising, ...given] = rest;
   const result = await client[promising](...given);
-  return result && 'responseBody' in result ? result.responseBody : result;
+  const wrapping = ['responseBody', 'result'].find((member) => result && member in result);
+  return wrapping ? result[wrapping] : result;
 };
 
 // Every page of a query. The client forgets its token in the promise form, so the callback form

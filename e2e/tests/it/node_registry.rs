@@ -70,6 +70,28 @@ fn node_keeps_device_identities() {
     });
 }
 
+#[test]
+fn node_queries_a_hub_page_by_page() {
+    world(|world| {
+        let scene = Scene::new(world);
+        let mut node = NodeClient::registry(world, &scene.server, "hub1");
+        for n in 1..=3 {
+            node.call("create", &[json!({"deviceId": format!("d{n}")})]);
+        }
+        let all = json!("SELECT * FROM devices");
+        let pages = node.call("query", &[all.clone(), json!(2)]);
+        let pages = pages.as_array().unwrap();
+        assert_eq!(pages.iter().map(ids_of).collect::<Vec<_>>(), [vec!["d1", "d2"], vec!["d3"]]);
+        let first = node.call("page", &[Value::Null, all.clone(), json!(2)]);
+        assert_eq!(first["page"], pages[0]);
+        let second = node.call("page", &[first["token"].clone(), all, json!(2)]);
+        assert_eq!((&second["page"], second.get("token")), (&pages[1], None));
+        let one = json!("SELECT deviceId FROM devices WHERE deviceId = 'd2'");
+        assert_eq!(node.call("query", &[one, json!(2)]), json!([[{"deviceId": "d2"}]]));
+        refused(&node.try_call("query", &[json!("SELECT"), json!(2)]), "ArgumentError", 400);
+    });
+}
+
 /// Modules, jobs and configurations are not there: each call ends with an error, and none hangs.
 #[test]
 fn node_is_told_what_is_not_there() {
