@@ -113,6 +113,8 @@ def plain(value):
         if hasattr(getattr(value, "initial_twin", None), "_unwrap"):
             value.initial_twin = value.initial_twin._unwrap()
         return value.serialize(keep_readonly=True)
+    if hasattr(value, "continuation_token"):
+        return {name: plain(member) for name, member in vars(value).items()}
     return value
 
 

@@ -71,6 +71,26 @@ fn python_keeps_device_identities() {
     });
 }
 
+#[test]
+fn python_queries_a_hub_page_by_page() {
+    world(|world| {
+        let scene = Scene::new(world);
+        let mut hub = PythonClient::registry(world, &scene.server, "hub1");
+        for id in ["d1", "d2", "d3"] {
+            scene.hub.put(&format!("/devices/{id}"), &json!({"deviceId": id})).expect(200);
+        }
+        let pages = hub.pages("query_iot_hub", &[json!("SELECT * FROM devices"), json!(2)]);
+        assert_eq!(pages.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1]);
+        assert_eq!(pages[1][0]["deviceId"], "d3");
+        assert_eq!(pages[1][0]["properties"]["desired"]["$version"], 1);
+        let one = json!({"query": "SELECT deviceId FROM devices WHERE deviceId = 'd2'"});
+        let one = hub.call("query_iot_hub", &[one]);
+        assert_eq!(one["items"][0]["deviceId"], "d2");
+        assert_eq!((&one["type"], &one["continuation_token"]), (&json!("Raw"), &Value::Null));
+        refused(&hub.try_call("query_iot_hub", &[json!({"query": "SELECT"})]), 400);
+    });
+}
+
 /// Modules and methods are not there: each call ends with an error, and none hangs.
 #[test]
 fn python_is_told_what_is_not_there() {
