@@ -157,17 +157,6 @@ impl World {
         token: Option<&str>,
         body: &str,
     ) -> String {
-        let (mut client, server) = tokio::io::duplex(64 * 1024);
-        let peer = Peer {
-            address: "127.0.0.1:4".parse().unwrap(),
-            server_name: Some("dps.localhost".to_owned()),
-            chain: Vec::new(),
-            tls_version: TlsVersion::V1_3,
-            presented: OnceLock::new(),
-        };
-        let gateway = Arc::clone(&self.gateway);
-        let shutdown = CancellationToken::new();
-        let serving = crate::http::serve(gateway, server, Arc::new(peer), shutdown);
         let authorization =
             token.map(|token| format!("Authorization: {token}\r\n")).unwrap_or_default();
         let request = format!(
@@ -175,13 +164,31 @@ impl World {
              Content-Type: application/json\r\n{authorization}Content-Length: {}\r\n\r\n{body}",
             body.len()
         );
-        let asking = async {
-            client.write_all(request.as_bytes()).await.unwrap();
+        self.exchange("dps.localhost", request.as_bytes()).await
+    }
+
+    /// What a host answers to these bytes, until it ends the connection.
+    pub(crate) async fn exchange(&self, host: &str, request: &[u8]) -> String {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let peer = Peer {
+            address: "127.0.0.1:4".parse().unwrap(),
+            server_name: Some(host.to_owned()),
+            chain: Vec::new(),
+            tls_version: TlsVersion::V1_3,
+            presented: OnceLock::new(),
+        };
+        let gateway = Arc::clone(&self.gateway);
+        let shutdown = CancellationToken::new();
+        let serving = crate::http::serve(gateway, server, Arc::new(peer), shutdown);
+        let (mut reader, mut writer) = tokio::io::split(client);
+        // One that has read enough may answer and close before it has everything.
+        let asking = async { drop(writer.write_all(request).await) };
+        let listening = async {
             let mut response = String::new();
-            client.read_to_string(&mut response).await.unwrap();
+            reader.read_to_string(&mut response).await.unwrap();
             response
         };
-        tokio::join!(serving, asking).1
+        tokio::join!(serving, asking, listening).2
     }
 
     pub(crate) fn monitoring(&self, listeners: u64) -> Monitoring {

@@ -99,7 +99,8 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
     let parts: Vec<&str> = segments.iter().map(String::as_str).collect();
     match parts.as_slice() {
         ["muster", "v1", "dps", name, "certificates", rest @ ..] => {
-            Ok(Route::Certificates(service(name)?, certificates(method, rest)?))
+            let route = certificates(method, rest)?;
+            Ok(Route::Certificates(service(name)?, route))
         }
         ["muster", "v1", "dps", name, "policies", rest @ ..] => {
             Ok(Route::Dps(DpsRoute::Policy(service(name)?, policy::route(method, rest)?)))
@@ -461,4 +462,19 @@ pub fn proof_body(body: &[u8]) -> Result<String, ApiFault> {
         certificate: String,
     }
     read::<Body>(body).map(|body| body.certificate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Found by Schemathesis.
+    #[test]
+    fn a_05_a_method_that_is_none_is_told_before_a_name_that_is_none() {
+        for path in ["dps/000", "dps/000/certificates/a", "dps/000/linked-hubs/a", "hubs/000"] {
+            let path = format!("/muster/v1/{path}");
+            assert_eq!(route("TRACE", &path), Err(ApiFault::MethodNotAllowed), "{path}");
+            assert!(matches!(route("PUT", &path), Err(ApiFault::Id { .. })), "{path}");
+        }
+    }
 }

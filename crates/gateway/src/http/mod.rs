@@ -8,8 +8,6 @@ mod hub;
 mod load;
 mod operator;
 mod search;
-#[cfg(test)]
-mod tests;
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -384,3 +382,6 @@ fn response(reply: Reply, call: &Call) -> Response<Full<Bytes>> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests;

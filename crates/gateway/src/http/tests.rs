@@ -1,5 +1,6 @@
-//! The service API as an operator's client calls it.
+//! The HTTP APIs as clients call them.
 
+mod form;
 mod query;
 mod registry;
 mod twins;

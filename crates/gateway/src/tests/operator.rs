@@ -1,15 +1,10 @@
 //! Calls of an operator, signed with a shared access policy.
 
-use std::sync::{Arc, OnceLock};
-
 use attestation::sas;
 use model::{HostName, Timestamp};
 use serde_json::Value;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio_util::sync::CancellationToken;
 
 use super::World;
-use crate::peer::{Peer, TlsVersion};
 
 pub(crate) const DPS: &str = "dps.localhost";
 pub(crate) const HUB: &str = "hub1.localhost";
@@ -101,28 +96,7 @@ impl World {
             head.push_str(&format!("{name}: {value}\r\n"));
         }
         let request = format!("{head}\r\n{body}");
-        let (client, server) = tokio::io::duplex(64 * 1024);
-        let peer = Peer {
-            address: "127.0.0.1:4".parse().unwrap(),
-            server_name: Some(host.to_owned()),
-            chain: Vec::new(),
-            tls_version: TlsVersion::V1_3,
-            presented: OnceLock::new(),
-        };
-        let gateway = Arc::clone(&self.gateway);
-        let shutdown = CancellationToken::new();
-        let serving = crate::http::serve(gateway, server, Arc::new(peer), shutdown);
-        let (mut reader, mut writer) = tokio::io::split(client);
-        let writing = async move {
-            // A server that answers early does not read on.
-            let _ = writer.write_all(request.as_bytes()).await;
-        };
-        let reading = async move {
-            let mut response = Vec::new();
-            reader.read_to_end(&mut response).await.unwrap();
-            String::from_utf8(response).unwrap()
-        };
-        let ((), (), response) = tokio::join!(serving, writing, reading);
+        let response = self.exchange(host, request.as_bytes()).await;
         let (head, body) = response.split_once("\r\n\r\n").unwrap();
         let status = head.split(' ').nth(1).unwrap().parse().unwrap();
         let body = if body.is_empty() { Value::Null } else { serde_json::from_str(body).unwrap() };

@@ -1,0 +1,304 @@
+//! What is written is what is described, member for member; and what is described is read.
+
+use ::hub::identity::{Authentication, Device, Thumbprint};
+use ::hub::instance::{Hub, Right as HubRight};
+use ::hub::twin::Twin;
+use attestation::access::Policy;
+use model::{CertificateName, HostName, PolicyName, ServiceName, Sha256};
+use provisioning::enrollment::{
+    AllocationPolicy, CustomAllocation, Group, GroupAttestation, Individual, IndividualAttestation,
+    KeyPair, Mechanism, ReprovisionPolicy, Settings, Slots,
+};
+use provisioning::registration::RegistrationStatus;
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use super::schema::Schemas;
+use super::{Document, parsed};
+use crate::api_version::ApiVersion;
+use crate::json::utf8_json;
+use crate::rest::error::{self, ApiFault, Missing};
+use crate::rest::hub::{Presence, Telling};
+use crate::rest::service::bulk::{BulkOf, result};
+use crate::rest::service::{Keys, enrollment, group, registration};
+use crate::rest::{admin, device, hub, service};
+use crate::samples::{
+    NOW, OPERATION, TRACKING, certificate, device_id, group_entry, group_id, id, individual_entry,
+    instance, key, record, stamp, value,
+};
+
+fn written(json: &impl Serialize) -> Value {
+    value(&utf8_json(json))
+}
+
+fn object(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+fn settings() -> Settings {
+    let host = HostName::parse("hub1.localhost").unwrap();
+    Settings {
+        reprovision_policy: Some(ReprovisionPolicy::DEFAULT),
+        allocation_policy: Some(AllocationPolicy::Custom),
+        iot_hubs: vec![host.clone()],
+        iot_hub_host_name: Some(host),
+        custom_allocation: Some(CustomAllocation {
+            webhook_url: "https://localhost/".to_owned(),
+            api_version: "2021-10-01".to_owned(),
+        }),
+        initial_twin: Some(object(json!({"tags": {"a": 1}}))),
+        credential_policy_name: Some("policy".to_owned()),
+        ..Settings::default()
+    }
+}
+
+fn pair() -> KeyPair {
+    KeyPair { primary: key(1), secondary: key(2) }
+}
+
+fn both<T: Clone>(value: T) -> Slots<T> {
+    Slots { primary: Some(value.clone()), secondary: Some(value) }
+}
+
+#[test]
+fn enrollments_are_written_as_described() {
+    let mut schemas = Schemas::of(&parsed(Document::Dps));
+    let (leaf, _) = certificate("dev-1");
+    let root = CertificateName::parse("root").unwrap();
+    let individual = |attestation| Individual {
+        registration_id: id("dev-1"),
+        device_id: Some(device_id("other")),
+        attestation,
+        settings: settings(),
+        optional_device_information: Some(json!([1])),
+        stamp: stamp(),
+    };
+    let record = record(RegistrationStatus::Assigned, individual_entry(), Mechanism::X509);
+    for attestation in [
+        IndividualAttestation::SymmetricKey(pair()),
+        IndividualAttestation::ClientCertificates(both(leaf.clone())),
+        IndividualAttestation::CaReferences(both(root.clone())),
+        IndividualAttestation::Tpm {
+            endorsement_key: "AToA".to_owned(),
+            storage_root_key: Some("ARoA".to_owned()),
+        },
+    ] {
+        let entry = individual(attestation);
+        let json = enrollment::json(&entry, Some(&record), Keys::Written);
+        schemas.check("IndividualEnrollment", &written(&json));
+        let json = enrollment::json(&entry, None, Keys::Withheld);
+        schemas.check("IndividualEnrollment", &written(&json));
+    }
+    for attestation in [
+        GroupAttestation::SymmetricKey(pair()),
+        GroupAttestation::SigningCertificates(both(leaf)),
+        GroupAttestation::CaReferences(both(root)),
+    ] {
+        let entry = Group { id: group_id("g"), attestation, settings: settings(), stamp: stamp() };
+        schemas.check("EnrollmentGroup", &written(&group::json(&entry, Keys::Written)));
+        let bare = Group { settings: Settings::default(), ..entry };
+        schemas.check("EnrollmentGroup", &written(&group::json(&bare, Keys::Withheld)));
+    }
+    let fault = error::dps(&ApiFault::NotFound(Missing::Enrollment));
+    for of in [BulkOf::Individuals, BulkOf::Groups] {
+        schemas.check("BulkResult", &written(&result(of, [("a", &fault)])));
+    }
+    schemas.check("Error", &value(&fault.json(TRACKING, NOW)));
+    schemas.assert_all_seen(&[
+        "IndividualEnrollment",
+        "EnrollmentGroup",
+        "AttestationMechanism",
+        "Certificates",
+        "Certificate",
+        "CertificateInfo",
+        "ReprovisionPolicy",
+        "CustomAllocationDefinition",
+        "BulkResult",
+        "Error",
+    ]);
+}
+
+#[test]
+fn records_are_written_as_described() {
+    let mut schemas = Schemas::of(&parsed(Document::Dps));
+    schemas.check("RegistrationOperationStatus", &value(&device::accepted(OPERATION).body));
+    for status in [
+        RegistrationStatus::Unassigned,
+        RegistrationStatus::Assigning,
+        RegistrationStatus::Assigned,
+        RegistrationStatus::Failed,
+        RegistrationStatus::Disabled,
+    ] {
+        for entry in [individual_entry(), group_entry()] {
+            for mechanism in [Mechanism::X509, Mechanism::SymmetricKey] {
+                let mut record = record(status, entry.clone(), mechanism);
+                record.payload = Some(json!({"a": 1}));
+                let (shown, presented) = (device::Shown::AsStored, id("DEV-1"));
+                let polled = device::polled(&record, OPERATION, &presented, shown);
+                schemas.check("RegistrationOperationStatus", &value(&polled.body));
+                let found = device::looked_up(&record, &presented, shown);
+                schemas.check("DeviceRegistrationResult", &value(&found.body));
+                schemas.check("DeviceRegistrationState", &written(&registration::json(&record)));
+            }
+        }
+    }
+    schemas.assert_all_seen(&[
+        "RegistrationOperationStatus",
+        "DeviceRegistrationResult",
+        "DeviceRegistrationState",
+        "OfGroup",
+    ]);
+}
+
+#[test]
+fn identities_and_twins_are_written_as_described() {
+    let mut schemas = Schemas::of(&parsed(Document::Hub));
+    let sha256 = Thumbprint::Sha256(Sha256([0xAB; 32]));
+    for authentication in [
+        Authentication::Sas { primary: key(1), secondary: key(2) },
+        Authentication::SelfSigned { primary: Some(sha256), secondary: Some(sha256) },
+        Authentication::CertificateAuthority,
+        Authentication::None,
+    ] {
+        let bare = Device::new(device_id("d1"), authentication, NOW);
+        let full = Device {
+            status_reason: Some("stolen".to_owned()),
+            device_scope: Some("ms-azure-iot-edge://d1-1".to_owned()),
+            parent_scopes: vec!["ms-azure-iot-edge://d2-1".to_owned()],
+            ..bare.clone()
+        };
+        let mut twin = Twin::new(NOW);
+        twin.tags = object(json!({"a": 1}));
+        for device in [bare, full] {
+            for telling in [Telling::Created, Telling::Known] {
+                let json = hub::json(&device, Presence::default(), telling);
+                schemas.check("Device", &written(&json));
+            }
+            schemas.check("Twin", &written(&hub::twin(&device, &twin, Presence::default())));
+        }
+    }
+    let fault = error::hub(&ApiFault::NotFound(Missing::Hub));
+    schemas.check("Error", &value(&fault.hub_json(TRACKING, NOW)));
+    let all = ["Device", "Twin", "TwinSection", "Thumbprints", "Capabilities", "Error"];
+    schemas.assert_all_seen(&all);
+}
+
+#[test]
+fn the_administration_writes_as_described() {
+    let mut schemas = Schemas::of(&parsed(Document::Admin));
+    let list = |item: &Value| json!({"value": [item]});
+    let instance = instance();
+    let dps = written(&admin::dps_json(&instance.dps));
+    schemas.check("ProvisioningServices", &list(&dps));
+    let link = instance.dps.linked_hubs.first().unwrap();
+    schemas.check("LinkedHubs", &list(&written(&admin::link_json(link))));
+    let ca = &instance.ca_certificates.first().unwrap().value;
+    schemas.check("Certificates", &list(&written(&admin::certificate_json(ca))));
+    let policy = Policy {
+        name: PolicyName::parse("service").unwrap(),
+        rights: vec![HubRight::ServiceConnect],
+        primary: key(1),
+        secondary: key(2),
+    };
+    schemas.check("Keys", &list(&written(&admin::key_json(&policy))));
+    let hub = Hub {
+        name: ServiceName::parse("hub1").unwrap(),
+        host: HostName::parse("hub1.localhost").unwrap(),
+        policies: vec![policy],
+        created: NOW,
+    };
+    schemas.check("Hubs", &list(&written(&admin::hub_json(&hub))));
+    let record = record(RegistrationStatus::Assigned, individual_entry(), Mechanism::X509);
+    let attempt = admin::ExplanationJson {
+        tracking_id: TRACKING,
+        dps: "dps",
+        protocol: "https",
+        explanation: &record.explanation,
+    };
+    schemas.check("Explanations", &list(&written(&attempt)));
+    let fault = error::dps(&ApiFault::Unauthorized);
+    schemas.check("Error", &value(&fault.json(TRACKING, NOW)));
+    schemas.assert_all_seen(&[
+        "ProvisioningService",
+        "ProvisioningServices",
+        "LinkedHub",
+        "LinkedHubs",
+        "Certificate",
+        "Certificates",
+        "Key",
+        "Keys",
+        "Hub",
+        "Hubs",
+        "Explanation",
+        "Explanations",
+        "Error",
+    ]);
+}
+
+type Read = fn(&[u8]) -> Result<(), ApiFault>;
+
+/// Every member that is described for a request is read by its name: one of another type is
+/// refused. `whole` is what the other members are, and `inside` where the schema's object is.
+#[track_caller]
+fn check_reads(document: Document, name: &str, inside: &[&str], whole: &Value, read: Read) {
+    let schemas = Schemas::of(&parsed(document));
+    let properties = schemas.schema(name)["properties"].as_object().unwrap();
+    assert_eq!(read(&utf8_json(whole)).map_err(|fault| fault.to_string()), Ok(()), "{name}");
+    for (member, schema) in properties {
+        if schema.get("type").is_none()
+            && schema.get("oneOf").is_none()
+            && schema.get("$ref").is_none()
+        {
+            continue;
+        }
+        let mut body = whole.clone();
+        let at = inside.iter().fold(&mut body, |at, member| &mut at[*member]);
+        // No member is a number of this kind.
+        at[member.as_str()] = json!(-0.5);
+        let refused = matches!(read(&utf8_json(&body)), Err(ApiFault::Malformed { .. }));
+        assert!(refused, "{name}.{member} is described, and not read: {body}");
+    }
+}
+
+#[test]
+fn requests_are_read_as_described() {
+    let entry = json!({"attestation": {
+        "type": "x509",
+        "x509": {"clientCertificates": {"primary": {"certificate": "x", "info": {}}}},
+        "tpm": {},
+        "symmetricKey": {},
+    }});
+    let individual: Read = |body| {
+        let version = ApiVersion::parse("2021-10-01").unwrap();
+        enrollment::draft(&id("dev-1"), body, &version).map(drop)
+    };
+    let dps = |name, inside: &[&str]| check_reads(Document::Dps, name, inside, &entry, individual);
+    dps("IndividualEnrollmentPut", &[]);
+    dps("AttestationMechanismPut", &["attestation"]);
+    let slots = ["attestation", "x509", "clientCertificates", "primary"];
+    dps("CertificatesPut", &slots[..3]);
+    dps("CertificatePut", &slots);
+    let of_group: Read = |body| {
+        let version = ApiVersion::parse("2021-10-01").unwrap();
+        group::draft(&group_id("g"), body, &version).map(drop)
+    };
+    check_reads(Document::Dps, "EnrollmentGroupPut", &[], &entry, of_group);
+    let query: Read = |body| service::query::text(body).map(drop);
+    check_reads(Document::Dps, "Query", &[], &json!({}), query);
+    let register: Read = |body| device::register_body(&id("dev-1"), body).map(drop);
+    check_reads(Document::Dps, "DeviceRegistration", &[], &json!({}), register);
+
+    let identity: Read = |body| hub::draft(&device_id("d1"), body).map(drop);
+    check_reads(Document::Hub, "DevicePut", &[], &json!({}), identity);
+    check_reads(Document::Hub, "Query", &[], &json!({}), query);
+
+    let properties = json!({"properties": {"certificate": "x"}});
+    let dps: Read = |body| admin::dps_body(body).map(drop);
+    check_reads(Document::Admin, "ProvisioningServicePut", &[], &properties, dps);
+    let hub: Read = |body| admin::hub_body(body).map(drop);
+    check_reads(Document::Admin, "HubPut", &[], &properties, hub);
+    let link: Read = |body| admin::link_body(body).map(drop);
+    check_reads(Document::Admin, "LinkedHubPut", &[], &json!({}), link);
+    let certificate: Read = |body| admin::certificate_body(body).map(drop);
+    check_reads(Document::Admin, "CertificatePut", &[], &properties, certificate);
+}
