@@ -34,7 +34,7 @@ impl Document {
 /// Inside: [`ApiFault::MethodNotAllowed`].
 pub fn route(method: &str, path: &str) -> Option<Result<(), ApiFault>> {
     let asked = matches!(segments(path).as_slice(), [only] if only == "openapi.json");
-    asked.then(|| match method {
+    asked.then_some(match method {
         "GET" | "HEAD" => Ok(()),
         _ => Err(ApiFault::MethodNotAllowed),
     })

@@ -124,8 +124,5 @@ fn is(types: &Value, value: &Value) -> bool {
         "object" => value.is_object(),
         word => panic!("the type {word} is not known here"),
     };
-    match types {
-        Value::Array(any) => any.iter().any(one),
-        word => one(word),
-    }
+    types.as_array().map_or_else(|| one(types), |any| any.iter().any(one))
 }
