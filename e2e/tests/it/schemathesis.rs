@@ -75,7 +75,7 @@ fn check(world: &World, scene: &Hostile, host: &str, owner: &Rest, more: &[(&str
 /// A run that is asked to be longer is given the time.
 fn deadline() -> Duration {
     let longer = number(EXAMPLES, EXAMPLES_DEFAULT).saturating_sub(EXAMPLES_DEFAULT);
-    Duration::from_secs(180) + longer * Duration::from_secs(30)
+    Duration::from_secs(300) + longer * Duration::from_secs(30)
 }
 
 fn number(name: &str, default: u32) -> u32 {
