@@ -45,13 +45,13 @@ pub(crate) fn device(host: &HostName, id: &DeviceId) {
 
 /// Logs a refusal once, with the id that the caller is told.
 pub(crate) fn refusal(call: &Call, error: &WireError) {
-    let message = unquoted(&error.message);
+    let (name, message) = (error.hub_code_name, unquoted(&error.message));
     tracing::info!(
         tracking.id = call.tracking_id,
         error.code = error.code,
         actor = call.actor,
         protocol = call.protocol,
-        "refused {}: {message}",
+        "refused {}: {name}: {message}",
         call.tracking_id,
     );
 }

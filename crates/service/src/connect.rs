@@ -73,6 +73,7 @@ impl Service {
 
     async fn sign_in(&self, connecting: Connecting) -> Result<(Session, Permit), ConnectError> {
         let (session, granted) = self.judged(connecting).await?;
+        session.signed_in();
         let number = session.number();
         for older in self.sessions.of_device(session.key()) {
             if older.is_before(number) {
@@ -226,6 +227,8 @@ impl Service {
     ) -> Result<(), TelemetryError> {
         let (hub, device_id) = session.key();
         let bytes = u64::try_from(message.body.len()).unwrap_or(u64::MAX);
+        let now = self.now();
+        session.heard(now);
         let event = Event {
             device_id: device_id.clone(),
             generation_id: permit.generation_id,
@@ -235,7 +238,7 @@ impl Service {
                     AuthType::Sas
                 }
             },
-            enqueued: self.now(),
+            enqueued: now,
             system_properties: message.system_properties,
             properties: message.properties,
             body: message.body,

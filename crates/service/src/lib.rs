@@ -87,13 +87,14 @@ impl Service {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Fault> {
+        let sessions = Sessions::new(Arc::clone(&clock));
         let service = Self {
             store,
             telemetry,
             clock,
             entropy,
             directory: directory::Shared::default(),
-            sessions: Sessions::default(),
+            sessions,
             attempts: Attempts::default(),
             loading: tokio::sync::Mutex::default(),
             observer: Arc::new(Nobody),

@@ -217,7 +217,7 @@ fn authorize(gateway: &Gateway, asked: &Asked) -> Result<Call, WireError> {
     let policy =
         access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
             .map_err(error::dps)?;
-    Ok(Call { actor: policy.name.to_string(), ..asked.call.clone() })
+    Ok(asked.signed_by(&policy.name))
 }
 
 fn one(json: &impl serde::Serialize) -> Reply {

@@ -1,5 +1,6 @@
 //! A hub's registry API.
 
+use ::hub::identity::Device;
 use ::hub::instance::{Right, grants};
 use ::hub::permit::Evidence;
 use ::hub::twin::How;
@@ -8,7 +9,7 @@ use dialect::json::utf8_json;
 use dialect::rest::error::{self, ApiFault, Missing, WireError};
 use dialect::rest::hub::{self, ConnectionState, Presence, Route, Telling, telemetry};
 use dialect::rest::service::media_type;
-use model::{DeviceId, HostName, limits};
+use model::{DeviceId, HostName, Timestamp, limits};
 use service::{ApiError, Call, Connecting, DeviceView, Message, SendError};
 
 use super::{Asked, Reply, bulk, search};
@@ -81,7 +82,7 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
                 .rows
                 .iter()
                 .map(|row| {
-                    let presence = presence(gateway, host, &row.value.device_id);
+                    let presence = presence(gateway, host, &row.value);
                     hub::json(&row.value, presence, Telling::Known)
                 })
                 .collect();
@@ -99,14 +100,14 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
             Ok(Reply::json(200, utf8_json(&json)))
         }
         Route::ServiceStatistics => {
-            let connected_device_count = own.sessions().count_of_hub(host);
+            let connected_device_count = own.sessions().connected_of_hub(host);
             let json = hub::ServiceStatisticsJson { connected_device_count };
             Ok(Reply::json(200, utf8_json(&json)))
         }
         Route::GetDevice(id) => {
             let view = own.device(host, &id).await.map_err(failed_for(id.as_str()))?;
             let device = &view.device.value;
-            let json = hub::json(device, presence(gateway, host, &id), Telling::Known);
+            let json = hub::json(device, presence(gateway, host, device), Telling::Known);
             Ok(Reply::json(200, utf8_json(&json)).with(vec![hub::etag_header(device.version)]))
         }
         Route::PutDevice(id) => {
@@ -117,7 +118,7 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
                 model::IfMatch::Absent => Telling::Created,
                 model::IfMatch::Any | model::IfMatch::Etag(_) => Telling::Known,
             };
-            let json = hub::json(&device, presence(gateway, host, &id), telling);
+            let json = hub::json(&device, presence(gateway, host, &device), telling);
             Ok(Reply::json(200, utf8_json(&json)).with(vec![hub::etag_header(device.version)]))
         }
         Route::DeleteDevice(id) => {
@@ -149,7 +150,7 @@ async fn write_twin(
 }
 
 fn twin_reply(gateway: &Gateway, host: &HostName, view: &DeviceView) -> Reply {
-    let presence = presence(gateway, host, &view.device.value.device_id);
+    let presence = presence(gateway, host, &view.device.value);
     Reply::json(200, utf8_json(&hub::twin(&view.device.value, &view.twin.value, presence)))
 }
 
@@ -195,13 +196,19 @@ pub(super) fn failed_for(id: &str) -> impl Fn(ApiError) -> WireError {
     move |error| faults::hub_api(&error, missing.clone())
 }
 
-pub(super) fn presence(gateway: &Gateway, host: &HostName, id: &DeviceId) -> Presence {
-    let key = (host.clone(), id.clone());
-    let state = match gateway.service.sessions().is_connected(&key) {
-        true => ConnectionState::Connected,
-        false => ConnectionState::Disconnected,
-    };
-    Presence { state, ..Presence::default() }
+pub(super) fn presence(gateway: &Gateway, host: &HostName, device: &Device) -> Presence {
+    let key = (host.clone(), device.device_id.clone());
+    let known = gateway.service.sessions().presence(&key, device.generation_id);
+    let or_never = |at: Option<Timestamp>| at.unwrap_or(Timestamp::ZERO);
+    Presence {
+        state: match known.connected {
+            true => ConnectionState::Connected,
+            false => ConnectionState::Disconnected,
+        },
+        state_updated: or_never(known.changed),
+        last_activity: or_never(known.heard),
+        ..Presence::default()
+    }
 }
 
 /// Judges the caller's token against the hub's policies.
@@ -218,5 +225,5 @@ fn authorize(
     let policy =
         access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
             .map_err(error::hub)?;
-    Ok(Call { actor: policy.name.to_string(), ..asked.call.clone() })
+    Ok(asked.signed_by(&policy.name))
 }

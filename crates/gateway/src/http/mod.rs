@@ -25,7 +25,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::{HostName, limits};
+use model::{HostName, PolicyName, limits};
 use service::observe::Protocol;
 use service::{Call, Endpoint};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -162,6 +162,12 @@ impl Asked {
         self.noted.note(operation);
     }
 
+    /// The call by a policy whose token was good; what is logged of it from now on names it.
+    pub(crate) fn signed_by(&self, policy: &PolicyName) -> Call {
+        self.noted.sign(policy.as_str());
+        self.noted.signed(&self.call)
+    }
+
     /// A header's value, if it is text.
     pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
@@ -280,7 +286,7 @@ async fn respond(
         Err(fault) => Err(api.fault(&fault)),
     };
     answer.unwrap_or_else(|error| {
-        let reply = refused(gateway, call, Some(&api), &error);
+        let reply = refused(gateway, &noted.signed(call), Some(&api), &error);
         match error.refuses_method() {
             true => reply.with(vec![(header::ALLOW.as_str(), api.allowed(&path))]),
             false => reply,

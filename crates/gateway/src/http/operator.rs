@@ -150,5 +150,5 @@ pub(super) fn authorize(
     let policy =
         access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
             .map_err(error::dps)?;
-    Ok(Call { actor: policy.name.to_string(), ..asked.call.clone() })
+    Ok(asked.signed_by(&policy.name))
 }

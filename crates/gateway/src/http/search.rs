@@ -159,6 +159,6 @@ async fn figures(gateway: &Gateway, host: &HostName, asking: &Asking) -> Result<
 }
 
 fn twin<'v>(gateway: &Gateway, host: &HostName, view: &'v DeviceView) -> registry::TwinJson<'v> {
-    let presence = presence(gateway, host, &view.device.value.device_id);
+    let presence = presence(gateway, host, &view.device.value);
     registry::twin(&view.device.value, &view.twin.value, presence)
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
+use crate::tests::operator::{DPS, HUB};
 use crate::tests::{KEY, World};
 
 #[test]
@@ -75,6 +76,38 @@ async fn a_refusal_is_one_json_object_with_the_ids_of_the_answer() {
     assert_eq!(refusal["span"]["tracking.id"], body["trackingId"]);
     assert_eq!(refusal["span"]["registration.id"], "sensor-7");
     assert_eq!(refusal["span"]["dps.name"], "dps");
+}
+
+#[tokio::test]
+async fn a_refusal_is_logged_with_who_asked_and_what_was_missing() {
+    let world = World::new().await;
+    let (lines, _guard) = Lines::start();
+    let unknown = "PUT /enrollments/none";
+    world
+        .operate(DPS, unknown, &[("If-Match", "*")], r#"{"attestation":{"type":"symmetricKey"}}"#)
+        .await
+        .expect(404);
+    world.operate(HUB, "GET /devices/none", &[], "").await.expect(404);
+    world.ask(HUB, "GET /devices/none", &[], "").await.expect(401);
+    let text = lines.text();
+    let refusals: Vec<serde_json::Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let refusals: Vec<_> = refusals
+        .iter()
+        .filter_map(|line| {
+            let message = line["message"].as_str()?.strip_prefix("refused ")?;
+            let (_, message) = message.split_once(": ")?;
+            Some(format!("{} {} {message}", line["actor"].as_str()?, line["error.code"]))
+        })
+        .collect();
+    assert_eq!(
+        refusals,
+        [
+            "provisioningserviceowner 404201 EnrollmentNotFound: Enrollment not found.",
+            "iothubowner 404001 DeviceNotFound: none",
+            "unknown 401002 IotHubUnauthorizedAccess: Unauthorized",
+        ]
+    );
 }
 
 #[tokio::test]

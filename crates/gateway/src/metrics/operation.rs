@@ -2,6 +2,8 @@
 
 use std::sync::OnceLock;
 
+use service::Call;
+
 use dialect::rest::error::WireError;
 use hyper::StatusCode;
 
@@ -92,19 +94,37 @@ pub(super) enum Handshake {
     TimedOut,
 }
 
-/// The class of a call, once its route is read.
+/// What becomes known of a call on its way: its class once its route is read, and who it is by once
+/// its token was judged.
 #[derive(Debug, Default)]
-pub(crate) struct Noted(OnceLock<Operation>);
+pub(crate) struct Noted {
+    operation: OnceLock<Operation>,
+    actor: OnceLock<String>,
+}
 
 impl Noted {
     /// Notes the class; the first one counts.
     pub(crate) fn note(&self, operation: Operation) {
         // A second note is of the same call, and tells nothing new.
-        let _ = self.0.set(operation);
+        let _ = self.operation.set(operation);
     }
 
     /// The class that was noted.
     pub(crate) fn operation(&self) -> Operation {
-        self.0.get().copied().unwrap_or(Operation::Unknown)
+        self.operation.get().copied().unwrap_or(Operation::Unknown)
+    }
+
+    /// Notes who calls; the first one counts.
+    pub(crate) fn sign(&self, actor: &str) {
+        // As above.
+        let _ = self.actor.set(actor.to_owned());
+    }
+
+    /// The call by whom it is, as far as that is known.
+    pub(crate) fn signed(&self, call: &Call) -> Call {
+        match self.actor.get() {
+            Some(actor) => Call { actor: actor.clone(), ..call.clone() },
+            None => call.clone(),
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Calls of an operator, signed with a shared access policy.
 
-use attestation::sas;
+use attestation::{SymmetricKey, sas};
 use model::{HostName, Timestamp};
 use serde_json::Value;
 
@@ -57,6 +57,14 @@ impl World {
                 token(policy.name.as_str(), &policy.primary)
             }
         }
+    }
+
+    /// A token of a device for its hub.
+    pub(crate) fn device_token(&self, id: &str, key: &str) -> String {
+        let key = SymmetricKey::from_base64(key).unwrap();
+        let expires = self.gateway.service.now().unix_seconds() + 3600;
+        let expires = Timestamp::from_unix_seconds(expires);
+        sas::create(&format!("{HUB}/devices/{id}"), &key, expires, None)
     }
 
     /// One request to a host, signed by its owner.

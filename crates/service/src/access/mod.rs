@@ -1,3 +1,4 @@
 //! Who is connected, and how a no reaches them.
 
+mod seen;
 pub mod sessions;

@@ -5,21 +5,54 @@
 //! the other.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use hub::permit::{Evidence, Permit};
-use model::{DeviceId, HostName};
+use model::{DeviceId, HostName, Timestamp};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
+
+use super::seen::{Seen, SeenDevices};
+use crate::Clock;
 
 /// Names a device on a hub.
 pub type DeviceKey = (HostName, DeviceId);
 
-/// All live sessions, by device.
-#[derive(Debug, Default)]
+/// All live sessions, by device, and what is known of devices that had one.
 pub struct Sessions {
     next: AtomicU64,
-    live: Arc<Mutex<HashMap<DeviceKey, Vec<Arc<Shared>>>>>,
+    index: Arc<Index>,
+}
+
+/// What sessions share with those who look for them.
+struct Index {
+    clock: Arc<dyn Clock>,
+    live: Mutex<HashMap<DeviceKey, Vec<Arc<Shared>>>>,
+    seen: Mutex<SeenDevices>,
+}
+
+/// What is known of a device's connection. The times are lost with the process; of devices that
+/// are not connected, those of the latest are kept.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Presence {
+    /// Whether it is signed in; to send over HTTP is not to be.
+    pub connected: bool,
+    /// When that changed last, where it is known.
+    pub changed: Option<Timestamp>,
+    /// When it signed in or sent last, where it is known.
+    pub heard: Option<Timestamp>,
+}
+
+/// What a session's device has done.
+#[derive(Debug, Default)]
+struct Activity {
+    /// Which identity it is.
+    generation_id: Option<i64>,
+    /// When it signed in.
+    signed_in: Option<Timestamp>,
+    /// When it signed in or sent last.
+    heard: Option<Timestamp>,
 }
 
 /// What the index and the session's driver share.
@@ -32,6 +65,7 @@ pub(crate) struct Shared {
     permit: Arc<RwLock<Option<Permit>>>,
     closing: watch::Sender<Option<Closing>>,
     ended: watch::Sender<bool>,
+    activity: Mutex<Activity>,
 }
 
 /// Why a session ends from within.
@@ -44,10 +78,9 @@ pub enum Closing {
 }
 
 /// A live session, held by its driver; dropping it ends it.
-#[derive(Debug)]
 pub struct Session {
     shared: Arc<Shared>,
-    live: Arc<Mutex<HashMap<DeviceKey, Vec<Arc<Shared>>>>>,
+    index: Arc<Index>,
     closing: watch::Receiver<Option<Closing>>,
 }
 
@@ -65,7 +98,19 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     }
 }
 
+impl fmt::Debug for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Session").field("shared", &self.shared).finish_non_exhaustive()
+    }
+}
+
 impl Sessions {
+    /// No sessions yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        let index = Index { clock, live: Mutex::default(), seen: Mutex::default() };
+        Self { next: AtomicU64::default(), index: Arc::new(index) }
+    }
+
     /// Puts a session into the index, without a permit yet.
     pub(crate) fn enter(&self, key: DeviceKey, named: HostName, evidence: Evidence) -> Session {
         let (closing, receiver) = watch::channel(None);
@@ -77,38 +122,59 @@ impl Sessions {
             permit: Arc::new(RwLock::new(None)),
             closing,
             ended: watch::channel(false).0,
+            activity: Mutex::default(),
         });
-        locked(&self.live).entry(key).or_default().push(Arc::clone(&shared));
-        Session { shared, live: Arc::clone(&self.live), closing: receiver }
+        locked(&self.index.live).entry(key).or_default().push(Arc::clone(&shared));
+        Session { shared, index: Arc::clone(&self.index), closing: receiver }
     }
 
     /// The sessions of a device.
     pub(crate) fn of_device(&self, key: &DeviceKey) -> Vec<Arc<Shared>> {
-        locked(&self.live).get(key).cloned().unwrap_or_default()
+        locked(&self.index.live).get(key).cloned().unwrap_or_default()
     }
 
     /// The sessions of a hub.
     pub(crate) fn of_hub(&self, hub: &HostName) -> Vec<Arc<Shared>> {
-        let live = locked(&self.live);
+        let live = locked(&self.index.live);
         let of_hub = live.iter().filter(|((host, _), _)| host == hub);
         of_hub.flat_map(|(_, sessions)| sessions.iter().cloned()).collect()
     }
 
-    /// How many devices of a hub have a live session.
-    pub fn count_of_hub(&self, hub: &HostName) -> u64 {
-        let live = locked(&self.live);
-        let count = live.keys().filter(|(host, _)| host == hub).count();
-        u64::try_from(count).unwrap_or(u64::MAX)
+    /// How many devices of a hub are signed in.
+    pub fn connected_of_hub(&self, hub: &HostName) -> u64 {
+        let live = locked(&self.index.live);
+        let of_hub = live.iter().filter(|((host, _), _)| host == hub);
+        let connected =
+            of_hub.filter(|(_, sessions)| sessions.iter().any(|session| session.is_signed_in()));
+        u64::try_from(connected.count()).unwrap_or(u64::MAX)
     }
 
     /// How many sessions are live.
     pub fn count(&self) -> usize {
-        locked(&self.live).values().map(Vec::len).sum()
+        locked(&self.index.live).values().map(Vec::len).sum()
     }
 
-    /// Whether a device has a live session.
-    pub fn is_connected(&self, key: &DeviceKey) -> bool {
-        locked(&self.live).contains_key(key)
+    /// What is known of the connection of a device; `generation_id` tells it from an earlier one
+    /// of the same id.
+    pub fn presence(&self, key: &DeviceKey, generation_id: i64) -> Presence {
+        let mut presence = Presence::default();
+        if let Some(seen) = locked(&self.index.seen).get(key)
+            && seen.generation_id == generation_id
+        {
+            presence.changed = seen.disconnected;
+            presence.heard = Some(seen.heard);
+        }
+        for session in self.of_device(key) {
+            let activity = locked(&session.activity);
+            if activity.generation_id == Some(generation_id) {
+                presence.heard = presence.heard.max(activity.heard);
+                if activity.signed_in.is_some() {
+                    presence.connected = true;
+                    presence.changed = activity.signed_in;
+                }
+            }
+        }
+        presence
     }
 }
 
@@ -130,6 +196,10 @@ impl Shared {
         let _ = ended.wait_for(|ended| *ended).await;
     }
 
+    fn is_signed_in(&self) -> bool {
+        locked(&self.activity).signed_in.is_some()
+    }
+
     /// The permit as it is now.
     pub(crate) async fn permit(&self) -> Option<Permit> {
         self.permit.read().await.clone()
@@ -148,8 +218,22 @@ impl Session {
         if let Some(closing) = *self.shared.closing.borrow() {
             return Err(closing);
         }
+        locked(&self.shared.activity).generation_id = Some(permit.generation_id);
         *held = Some(permit);
         Ok(())
+    }
+
+    /// The device is connected from now on.
+    pub(crate) fn signed_in(&self) {
+        let now = self.index.clock.now();
+        let mut activity = locked(&self.shared.activity);
+        activity.signed_in = Some(now);
+        activity.heard = Some(now);
+    }
+
+    /// The device was heard of.
+    pub(crate) fn heard(&self, now: Timestamp) {
+        locked(&self.shared.activity).heard = Some(now);
     }
 
     pub(crate) fn number(&self) -> u64 {
@@ -191,7 +275,9 @@ impl Session {
 
 impl Drop for Session {
     fn drop(&mut self) {
-        let mut live = locked(&self.live);
+        // First what is remembered, and then out of the index, so that one of the two is found.
+        self.remember();
+        let mut live = locked(&self.index.live);
         if let Some(sessions) = live.get_mut(&self.shared.key) {
             sessions.retain(|session| session.number != self.shared.number);
             if sessions.is_empty() {
@@ -200,5 +286,23 @@ impl Drop for Session {
         }
         drop(live);
         self.shared.ended.send_replace(true);
+    }
+}
+
+impl Session {
+    fn remember(&self) {
+        let activity = locked(&self.shared.activity);
+        let (Some(generation_id), Some(heard)) = (activity.generation_id, activity.heard) else {
+            return;
+        };
+        let mut seen = locked(&self.index.seen);
+        let before = seen.get(&self.shared.key);
+        let before = before.filter(|before| before.generation_id == generation_id);
+        let disconnected = match activity.signed_in {
+            Some(_) => Some(self.index.clock.now()),
+            None => before.and_then(|before| before.disconnected),
+        };
+        let heard = before.map_or(heard, |before| before.heard.max(heard));
+        seen.put(self.shared.key.clone(), Seen { generation_id, disconnected, heard });
     }
 }

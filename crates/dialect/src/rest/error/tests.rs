@@ -211,6 +211,7 @@ fn faults_of_a_call_have_their_codes_at_both_services() {
     same(ApiFault::Header { name: "If-Match" }, 400_000, "GenericBadRequest 400000");
     same(ApiFault::OtherRegistration, 400_000, "GenericBadRequest 400000");
     same(ApiFault::BulkSize { given: 11 }, 400_000, "GenericBadRequest 400000");
+    same(ApiFault::DefinedTwice, 400_000, "DeviceDefinedMultipleTimes 400011");
     same(ApiFault::MissingApiVersion, 400_001, "InvalidProtocolVersion 400001");
     let unknown = ApiFault::UnknownApiVersion { given: "x".into() };
     same(unknown, 400_001, "InvalidProtocolVersion 400001");

@@ -35,10 +35,7 @@ fn errors(answer: Answer, status: u16) -> Value {
 /// A live session of a device with keys.
 pub(super) async fn connect(world: &World, id: &str) -> Session {
     let key = device(world, id).await["authentication"]["symmetricKey"]["primaryKey"].clone();
-    let key = attestation::SymmetricKey::from_base64(key.as_str().unwrap()).unwrap();
-    let expires = world.gateway.service.now().unix_seconds() + 3600;
-    let expires = model::Timestamp::from_unix_seconds(expires);
-    let token = attestation::sas::create(&format!("{HUB}/devices/{id}"), &key, expires, None);
+    let token = world.device_token(id, key.as_str().unwrap());
     let host = HostName::parse(HUB).unwrap();
     let connecting = Connecting {
         hub: host.clone(),
@@ -161,6 +158,42 @@ async fn statistics_count_identities_and_live_sessions() {
     drop(session);
     assert_eq!(connected().await, 0);
     world.operate(HUB, "POST /statistics/devices", &[], "").await.expect(404);
+}
+
+/// `iot-hub` §15.1.
+#[tokio::test]
+async fn times_of_a_connection_are_known_while_the_server_runs() {
+    let world = World::new().await;
+    bulk(&world, &json!([{"id": "a"}])).await.expect(200);
+    let never = "0001-01-01T00:00:00Z";
+    let times = async || {
+        let device = device(&world, "a").await;
+        let time = |member: &str| device[member].as_str().unwrap().to_owned();
+        let twin = world.operate(HUB, "GET /twins/a", &[], "").await.expect(200);
+        assert_eq!(twin["lastActivityTime"], device["lastActivityTime"]);
+        assert_eq!(twin["connectionState"], device["connectionState"]);
+        (time("connectionState"), time("connectionStateUpdatedTime"), time("lastActivityTime"))
+    };
+    assert_eq!(times().await, ("Disconnected".into(), never.into(), never.into()));
+    let key = device(&world, "a").await["authentication"]["symmetricKey"]["primaryKey"].clone();
+    let post = "POST /devices/a/messages/events?api-version=2021-04-12";
+    let token = world.device_token("a", key.as_str().unwrap());
+    world.ask(HUB, post, &[("Authorization", &token)], "{}").await.expect(204);
+    let (state, changed, over_http) = times().await;
+    assert_eq!((state.as_str(), changed.as_str()), ("Disconnected", never));
+    assert_ne!(over_http, never);
+    let session = connect(&world, "a").await;
+    let (state, connected, active) = times().await;
+    assert_eq!(state, "Connected");
+    assert!(active == connected && connected > over_http);
+    drop(session);
+    let (state, disconnected, last) = times().await;
+    assert_eq!(state, "Disconnected");
+    assert!(disconnected > connected && last == active);
+    // An identity that is made anew was never connected.
+    world.operate(HUB, "DELETE /devices/a", &[], "").await.expect(204);
+    bulk(&world, &json!([{"id": "a"}])).await.expect(200);
+    assert_eq!(times().await, ("Disconnected".into(), never.into(), never.into()));
 }
 
 #[tokio::test]
