@@ -105,6 +105,17 @@ impl World {
         let hub = service.put_hub(&call(), &hub, HubRequest::default()).await.unwrap();
         let link = LinkRequest { allocation_weight: 1, apply_allocation_policy: true };
         service.put_link(&call(), &dps, &hub.host, &link).await.unwrap();
+        Self::of(service, metrics, made.id_scope.to_string())
+    }
+
+    /// Over a store that holds what it shall hold.
+    pub(crate) async fn over(store: Arc<dyn Store>) -> Self {
+        let (service, metrics) = service(store).await;
+        let scope = service.directory().dps.first().map(|dps| dps.id_scope.to_string());
+        Self::of(service, metrics, scope.unwrap_or_default())
+    }
+
+    fn of(service: Service, metrics: Arc<Metrics>, scope: String) -> Self {
         let gateway = Gateway {
             service: Arc::new(service),
             admin_policies: Vec::new(),
@@ -115,7 +126,7 @@ impl World {
             gateway: Arc::new(gateway),
             counters: Arc::default(),
             certificates: Arc::default(),
-            scope: made.id_scope.to_string(),
+            scope,
         }
     }
 

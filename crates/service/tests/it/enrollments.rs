@@ -77,24 +77,3 @@ async fn v_12_a_certificate_belongs_to_one_entry() {
     let refused = w.service.put_individual(&call(), &w.dps, &twice, &IfMatch::Absent).await;
     assert!(is_in_use(&refused), "{refused:?}");
 }
-
-#[tokio::test]
-async fn concurrent_writers_with_one_etag_do_not_both_win() {
-    let w = World::new().await;
-    w.put("dev", &keyed(1)).await;
-    let (entry, _) = w.service.individual(&w.dps, &id("dev")).await.unwrap();
-    let etag = IfMatch::Etag(entry.stamp.etag);
-    let write = || {
-        let draft = individual("dev", &keyed(2));
-        let (service, dps, etag) = (w.service.clone(), w.dps.clone(), etag.clone());
-        tokio::spawn(
-            async move { service.put_individual(&call(), &dps, &draft, &etag).await.is_ok() },
-        )
-    };
-    let writers: Vec<_> = (0..8).map(|_| write()).collect();
-    let mut won = 0;
-    for writer in writers {
-        won += usize::from(writer.await.unwrap());
-    }
-    assert_eq!(won, 1);
-}

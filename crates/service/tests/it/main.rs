@@ -9,6 +9,7 @@
 )]
 
 mod certificates;
+mod concurrency;
 mod enrollments;
 mod hub_side;
 mod load;

@@ -1,7 +1,7 @@
 //! A service over the model store, with a clock and randomness of the test's.
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Barrier, Mutex};
 
 use async_trait::async_trait;
 use attestation::SymmetricKey;
@@ -20,18 +20,37 @@ use service::{
 };
 use store::memory::Memory;
 
-pub struct TestClock(AtomicI64);
+/// The service looks at the clock between what it reads and what it writes.
+pub struct TestClock {
+    ticks: AtomicI64,
+    /// Who still has to come, and where they wait for one another.
+    gathering: Mutex<(usize, Arc<Barrier>)>,
+}
 
 impl Clock for TestClock {
     fn now(&self) -> Timestamp {
+        let waiting = {
+            let mut gathering = self.gathering.lock().unwrap();
+            let comes = gathering.0 > 0;
+            gathering.0 = gathering.0.saturating_sub(1);
+            comes.then(|| Arc::clone(&gathering.1))
+        };
+        if let Some(barrier) = waiting {
+            barrier.wait();
+        }
         // A tick each time, so that no two instants are the same.
-        Timestamp::from_unix_ticks(self.0.fetch_add(10, Ordering::SeqCst))
+        Timestamp::from_unix_ticks(self.ticks.fetch_add(10, Ordering::SeqCst))
     }
 }
 
 impl TestClock {
+    /// The next callers, each on a thread of its own, go on when all of them have come.
+    pub fn gather(&self, callers: usize) {
+        *self.gathering.lock().unwrap() = (callers, Arc::new(Barrier::new(callers)));
+    }
+
     pub fn advance(&self, seconds: i64) {
-        self.0.fetch_add(seconds * 10_000_000, Ordering::SeqCst);
+        self.ticks.fetch_add(seconds * 10_000_000, Ordering::SeqCst);
     }
 }
 
@@ -142,7 +161,10 @@ pub fn self_signed(name: &str) -> String {
 
 impl World {
     pub async fn new() -> Self {
-        let clock = Arc::new(TestClock(AtomicI64::new(17_900_000_000_000_000)));
+        let clock = Arc::new(TestClock {
+            ticks: AtomicI64::new(17_900_000_000_000_000),
+            gathering: Mutex::new((0, Arc::new(Barrier::new(1)))),
+        });
         let log = Arc::new(TestLog::default());
         let service = Service::open(
             Arc::new(Memory::default()),

@@ -1,0 +1,124 @@
+//! Several who write at once what all of them have read: one wins, the others are told.
+
+use std::sync::Arc;
+
+use hub::draft::DeviceDraft;
+use hub::twin::{How, TwinUpdate};
+use model::{Etag, IfMatch};
+use serde_json::json;
+use service::{ApiError, Service};
+
+use crate::world::{World, call, device_id, group, group_id, host, id, individual, keyed};
+
+const WRITERS: usize = 4;
+
+/// What became of writers who all had read before any of them wrote, counted and sorted.
+fn at_once<T>(
+    w: &World,
+    write: impl AsyncFn(&Service, usize) -> Result<T, ApiError> + Send + Sync,
+) -> Vec<String> {
+    w.clock.gather(WRITERS);
+    let service = &w.service;
+    let write = &write;
+    let mut told: Vec<String> = std::thread::scope(|scope| {
+        let writer = |number: usize| {
+            move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                match runtime.block_on(write(service, number)) {
+                    Ok(_) => "Ok".to_owned(),
+                    Err(error) => format!("{error:?}"),
+                }
+            }
+        };
+        let writers: Vec<_> = (0..WRITERS).map(|number| scope.spawn(writer(number))).collect();
+        writers.into_iter().map(|writer| writer.join().unwrap()).collect()
+    });
+    told.sort();
+    told
+}
+
+/// One `Ok`, and this for all others.
+fn one_and(lost: &str) -> Vec<String> {
+    let mut all = vec![lost.to_owned(); WRITERS - 1];
+    all.push("Ok".to_owned());
+    all.sort();
+    all
+}
+
+/// A body that no other writer sends.
+fn of_writer(number: usize) -> serde_json::Value {
+    let mut body = keyed(1);
+    body["initialTwin"] = json!({"tags": {"writer": number}});
+    body
+}
+
+#[tokio::test]
+async fn a_21_a_24_of_writers_of_an_enrollment_exactly_one_wins() {
+    let w = Arc::new(World::new().await);
+    let dps = &w.dps;
+    let put = |if_match: IfMatch| {
+        at_once(&w, async move |service: &Service, number| {
+            let draft = individual("dev", &of_writer(number));
+            service.put_individual(&call(), dps, &draft, &if_match).await
+        })
+    };
+    assert_eq!(put(IfMatch::Absent), one_and("AlreadyExists"));
+    let (entry, _) = w.service.individual(dps, &id("dev")).await.unwrap();
+    let stale = IfMatch::Etag(entry.stamp.etag);
+    assert_eq!(put(stale.clone()), one_and("PreconditionFailed"));
+    assert_eq!(put(IfMatch::Any), vec!["Ok"; WRITERS], "whoever demands nothing, wins at last");
+    let (entry, _) = w.service.individual(dps, &id("dev")).await.unwrap();
+    let etag = IfMatch::Etag(entry.stamp.etag);
+    let deleted = at_once(&w, async |service: &Service, _| {
+        service.delete_individual(&call(), dps, &id("dev"), &etag).await
+    });
+    assert_eq!(deleted, one_and("NotFound"));
+}
+
+#[tokio::test]
+async fn a_21_a_24_of_writers_of_a_group_exactly_one_wins() {
+    let w = Arc::new(World::new().await);
+    let dps = &w.dps;
+    let put = |if_match: IfMatch| {
+        at_once(&w, async move |service: &Service, number| {
+            let draft = group("g", &of_writer(number));
+            service.put_group(&call(), dps, &draft, &if_match).await
+        })
+    };
+    assert_eq!(put(IfMatch::Absent), one_and("AlreadyExists"));
+    let etag = IfMatch::Etag(w.service.group(dps, &group_id("g")).await.unwrap().stamp.etag);
+    assert_eq!(put(etag), one_and("PreconditionFailed"));
+}
+
+#[tokio::test]
+async fn of_writers_of_an_identity_or_a_twin_with_one_etag_exactly_one_wins() {
+    let w = Arc::new(World::new().await);
+    let hub = &host("hub1.localhost");
+    let draft = |number: usize| -> DeviceDraft {
+        let body = json!({"deviceId": "dev", "statusReason": number.to_string()}).to_string();
+        dialect::rest::hub::draft(&device_id("dev"), body.as_bytes()).unwrap()
+    };
+    let put = |if_match: IfMatch| {
+        at_once(&w, async move |service: &Service, number| {
+            service.put_device(&call(), hub, &draft(number), &if_match).await
+        })
+    };
+    assert_eq!(put(IfMatch::Absent), one_and("AlreadyExists"));
+    let view = w.service.device(hub, &device_id("dev")).await.unwrap();
+    let etag = Etag::new(&view.device.value.version.to_string());
+    assert_eq!(put(IfMatch::Etag(etag)), one_and("PreconditionFailed"));
+    let patch = |if_match: IfMatch| {
+        at_once(&w, async move |service: &Service, number| {
+            let tags = json!({format!("w{number}"): number}).as_object().cloned();
+            let update = TwinUpdate { tags, desired: None };
+            let id = device_id("dev");
+            service.put_twin(&call(), hub, &id, &update, How::Merge, &if_match).await
+        })
+    };
+    let etag = IfMatch::Etag(Etag::new("1"));
+    assert_eq!(patch(etag), one_and("PreconditionFailed"));
+    let tags = async || w.service.device(hub, &device_id("dev")).await.unwrap().twin.value.tags;
+    assert_eq!(tags().await.len(), 1);
+    assert_eq!(patch(IfMatch::Any), vec!["Ok"; WRITERS]);
+    assert_eq!(tags().await.len(), WRITERS, "none of the merges is lost");
+}
