@@ -87,7 +87,8 @@ const MEANT: &[Mode] = &[
 struct ItemRead {
     import_mode: Option<String>,
     module_id: Option<String>,
-    #[serde(rename = "eTag")]
+    /// Node sends the devices that it read, whose etags have a smaller T.
+    #[serde(rename = "eTag", alias = "etag")]
     etag: Option<String>,
     #[serde(rename = "twinETag")]
     twin_etag: Option<String>,

@@ -341,3 +341,14 @@ fn what_get_gives_can_be_put_back() {
         );
     }
 }
+
+/// Node spells an item's etag as it read it; to miss it would be to overwrite unconditionally.
+#[test]
+fn an_items_etag_is_read_in_either_spelling() {
+    for member in ["eTag", "etag"] {
+        let body = json!([{"id": "d1", "importMode": "DeleteIfMatchETag", member: "\"NQ==\""}]);
+        let items = bulk(body.to_string().as_bytes()).unwrap();
+        let Ok(Operation::Delete(_, demand)) = &items[0].asked else { panic!("{items:?}") };
+        assert_eq!(*demand, IfMatch::Etag(Etag::new("5")), "{member}");
+    }
+}
