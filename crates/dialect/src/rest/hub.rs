@@ -17,7 +17,7 @@ use model::{Etag, IfMatch};
 
 pub use bulk::{BULK_DEVICES_MAX, BulkResult, Item, Operation, bulk};
 pub use device::{ConnectionState, DeviceJson, Presence, Telling, draft, json};
-pub use route::{Route, route};
+pub use route::{Route, method, route};
 pub use statistics::{DeviceStatisticsJson, ServiceStatisticsJson};
 pub use twin::{TwinJson, twin, twin_if_match, twin_update};
 

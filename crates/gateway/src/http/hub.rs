@@ -67,7 +67,8 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
         asked.note(Operation::Telemetry);
         return send(gateway, host, sender.map_err(fault)?, asked).await;
     }
-    let route = hub::route(&asked.method, &asked.path).map_err(fault)?;
+    let method = hub::method(&asked.method, asked.header("x-http-method-override"));
+    let route = hub::route(method, &asked.path).map_err(fault)?;
     asked.note(operation(&route));
     let call = authorize(gateway, host, &asked, needs(&route))?;
     asked.api_version().map_err(fault)?;

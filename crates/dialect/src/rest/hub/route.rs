@@ -32,6 +32,17 @@ pub enum Route {
     PutTwin(DeviceId),
 }
 
+/// The method that is meant: Java's HTTP library has no PATCH, so that its twin client posts with
+/// `X-HTTP-Method-Override`. No other method is taken from the header.
+///
+/// Source: azure-iot-service-sdk-java `transport/http/HttpRequest.java`.
+pub fn method<'a>(sent: &'a str, override_header: Option<&str>) -> &'a str {
+    match override_header {
+        Some(meant) if sent == "POST" && meant.trim().eq_ignore_ascii_case("PATCH") => "PATCH",
+        Some(_) | None => sent,
+    }
+}
+
 /// Reads a method and a path; ids are decoded once.
 ///
 /// # Errors

@@ -45,6 +45,20 @@ async fn a_patch_merges_and_a_put_replaces_and_both_answer_with_the_whole_twin()
     world.operate(HUB, "POST /twins/d", &[], "{}").await.expect(405);
 }
 
+/// Java's HTTP library has no PATCH; a header can make nothing else of a POST.
+#[tokio::test]
+async fn a_post_that_means_a_patch_is_one() {
+    let world = world().await;
+    let body = json!({"tags": {"floor": 2}}).to_string();
+    let meaning = |word| [("X-HTTP-Method-Override", word)];
+    let patched = world.operate(HUB, "POST /twins/d", &meaning("PATCH"), &body).await.expect(200);
+    assert_eq!(patched["tags"], json!({"site": "a", "floor": 2}));
+    for other in ["PUT", "DELETE", "GET"] {
+        world.operate(HUB, "POST /twins/d", &meaning(other), &body).await.expect(405);
+    }
+    world.operate(HUB, "GET /devices/d", &meaning("PATCH"), "").await.expect(200);
+}
+
 #[tokio::test]
 async fn a_stale_etag_of_a_twin_is_412() {
     let world = world().await;
