@@ -71,6 +71,78 @@ fn node_keeps_device_identities() {
 }
 
 #[test]
+fn node_keeps_many_identities_at_once() {
+    world(|world| {
+        let scene = Scene::new(world);
+        let mut node = NodeClient::registry(world, &scene.server, "hub1");
+        let devices: Vec<Value> =
+            (1..=100).map(|n| json!({"deviceId": format!("d{n:03}")})).collect();
+        let done = node.call("addDevices", &[devices.clone().into()]);
+        assert_eq!(done["isSuccessful"], true, "{done}");
+        let count = node.promise("getRegistryStatistics", &[]);
+        assert_eq!(
+            (&count["totalDeviceCount"], &count["enabledDeviceCount"]),
+            (&json!(100), &json!(100))
+        );
+        // One that is there already keeps the others in no way back, and is told by its name.
+        let again = node.try_call("addDevices", &[json!([devices[0], {"deviceId": "e1"}])]);
+        refused(&again, "ArgumentError", 400);
+        let told = again.unwrap_err()["message"].as_str().unwrap().to_owned();
+        assert!(told.contains("d001") && told.contains("DeviceAlreadyExists"), "{told}");
+
+        let mut first = node.call("get", &[json!("d001")]);
+        let stale = first.clone();
+        first["status"] = json!("disabled");
+        let updated = node.promise("updateDevices", &[json!([first]), json!(false)]);
+        assert_eq!(updated["isSuccessful"], true, "{updated}");
+        refused(
+            &node.try_call("updateDevices", &[json!([stale]), json!(false)]),
+            "ArgumentError",
+            400,
+        );
+        let forced = node.call(
+            "updateDevices",
+            &[json!([{"deviceId": "d002", "status": "disabled"}]), json!(true)],
+        );
+        assert_eq!(forced["isSuccessful"], true, "{forced}");
+        assert_eq!(node.call("getRegistryStatistics", &[])["disabledDeviceCount"], 2);
+
+        refused(
+            &node.try_call("removeDevices", &[json!([stale]), json!(false)]),
+            "ArgumentError",
+            400,
+        );
+        let removed = node.promise("removeDevices", &[devices.into(), json!(true)]);
+        assert_eq!(removed["isSuccessful"], true, "{removed}");
+        assert_eq!(ids_of(&node.call("list", &[])), ["e1"]);
+    });
+}
+
+#[test]
+fn node_writes_twins() {
+    world(|world| {
+        let scene = Scene::new(world);
+        let mut node = NodeClient::registry(world, &scene.server, "hub1");
+        node.call("create", &[json!({"deviceId": "d1"})]);
+        let twin = node.call("getTwin", &[json!("d1")]);
+        let patch = json!({"tags": {"floor": 2}, "properties": {"desired": {"interval": 30}}});
+        let written =
+            node.promise("updateTwin", &[json!("d1"), patch.clone(), twin["etag"].clone()]);
+        assert_eq!(written["tags"]["floor"], 2);
+        assert_eq!(written["properties"]["desired"]["interval"], 30);
+        assert_ne!(written["etag"], twin["etag"]);
+        let stale =
+            node.try_call("updateTwin", &[json!("d1"), patch.clone(), twin["etag"].clone()]);
+        refused(&stale, "InvalidEtagError", 412);
+        let drop = json!({"tags": {"floor": null}});
+        let written = node.call("updateTwin", &[json!("d1"), drop, json!("*")]);
+        assert_eq!(written["tags"].get("floor"), None);
+        let missing = node.try_promise("updateTwin", &[json!("d2"), patch, json!("*")]);
+        refused(&missing, "DeviceNotFoundError", 404);
+    });
+}
+
+#[test]
 fn node_queries_a_hub_page_by_page() {
     world(|world| {
         let scene = Scene::new(world);

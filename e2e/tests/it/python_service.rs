@@ -72,6 +72,40 @@ fn python_keeps_device_identities() {
 }
 
 #[test]
+fn python_keeps_many_identities_at_once_and_writes_twins() {
+    world(|world| {
+        let scene = Scene::new(world);
+        let mut hub = PythonClient::registry(world, &scene.server, "hub1");
+        let bulk = "bulk_create_or_update_devices";
+        let keys = json!({"type": "sas", "symmetricKey": {"primaryKey": KEY, "secondaryKey": KEY}});
+        let item = |id: &str, mode: &str| json!({"id": id, "importMode": mode, "status": "enabled", "authentication": keys});
+        let done = hub.call(bulk, &[json!([item("d1", "create"), item("d2", "create")])]);
+        assert_eq!(done["isSuccessful"], true, "{done}");
+        // The client reads the answer to a failed bulk as it reads any other (§6.3).
+        let again = hub.call(bulk, &[json!([item("d1", "create"), item("d3", "createOrUpdate")])]);
+        assert_eq!(again["isSuccessful"], false, "{again}");
+        assert_eq!(again["errors"][0]["deviceId"], "d1");
+        assert_eq!(again["errors"][0]["errorCode"], "DeviceAlreadyExists");
+        let count = hub.call("get_device_registry_statistics", &[]);
+        assert_eq!(count["totalDeviceCount"], 3);
+        assert_eq!(hub.call("get_service_statistics", &[])["connectedDeviceCount"], 0);
+        let done = hub.call(bulk, &[json!([item("d2", "delete"), item("d3", "delete")])]);
+        assert_eq!(done["isSuccessful"], true, "{done}");
+
+        let twin = hub.call("get_twin", &[json!("d1")]);
+        let patch = json!({"tags": {"floor": 2}, "properties": {"desired": {"interval": 30}}});
+        let conditional = [json!("d1"), patch.clone(), twin["etag"].clone()];
+        let written = hub.call("update_twin", &conditional);
+        assert_eq!(written["properties"]["desired"]["interval"], 30);
+        refused(&hub.try_call("update_twin", &conditional), 412);
+        let replaced = hub.call("replace_twin", &[json!("d1"), json!({"tags": {"room": 7}})]);
+        assert_eq!(replaced["tags"], json!({"room": 7}));
+        refused(&hub.try_call("replace_twin", &conditional), 412);
+        refused(&hub.try_call("update_twin", &[json!("d2"), patch]), 404);
+    });
+}
+
+#[test]
 fn python_queries_a_hub_page_by_page() {
     world(|world| {
         let scene = Scene::new(world);
