@@ -20,6 +20,8 @@ class Registry:
         self.client = IoTHubRegistryManager.from_connection_string(connection_string)
         self.models = {
             "bulk_create_or_update_devices": models.ExportImportDevice,
+            "invoke_device_method": models.CloudToDeviceMethod,
+            "invoke_device_module_method": models.CloudToDeviceMethod,
             "query_iot_hub": models.QuerySpecification,
             "replace_twin": models.Twin,
             "update_twin": models.Twin,

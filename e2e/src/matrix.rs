@@ -201,7 +201,8 @@ const TABLES: [(&str, &str, &[&str], &str); 4] = [
         "Operators' clients",
         &["client", "version", "call"],
         "All over HTTPS with shared access policies, but *compute-device-key*, which asks nobody.\n\
-         *refused* is an error that the tests ask for.",
+         *refused* is an error that the tests ask for; a call that is never *done* is of what \
+         Muster does not have: modules, methods, jobs, configurations.",
     ),
     (
         "replay",

@@ -63,7 +63,7 @@ impl NodeClient {
     ///
     /// The SDK's error: `{"type", "message", "status_code"}`.
     pub fn try_call(&mut self, method: &str, arguments: &[Value]) -> Result<Value, Value> {
-        self.0.ask(method, [&[json!(method)], arguments].concat())
+        self.0.ask(own_name(method, arguments), [&[json!(method)], arguments].concat())
     }
 
     /// Calls a method in its promise form.
@@ -73,5 +73,18 @@ impl NodeClient {
     /// As [`NodeClient::try_call`].
     pub fn try_promise(&mut self, method: &str, arguments: &[Value]) -> Result<Value, Value> {
         self.0.ask(method, [&[json!("promise"), json!(method)], arguments].concat())
+    }
+}
+
+/// The SDK's method behind a call; pages are read of what these make.
+fn own_name<'a>(method: &'a str, arguments: &[Value]) -> &'a str {
+    match (method, arguments.first().and_then(Value::as_str)) {
+        ("query" | "page", Some("individual")) => "createIndividualEnrollmentQuery",
+        ("query" | "page", Some("group")) => "createEnrollmentGroupQuery",
+        ("query" | "page", Some("registration")) => {
+            "createEnrollmentGroupDeviceRegistrationStateQuery"
+        }
+        ("query" | "page", _) => "createQuery",
+        (own, _) => own,
     }
 }

@@ -145,6 +145,8 @@ fn python_is_told_what_is_not_there() {
             ("get_module_twin", json!(["d1", "m1"])),
             ("replace_module_twin", json!(["d1", "m1", {"tags": {}}])),
             ("update_module_twin", json!(["d1", "m1", {"tags": {}}])),
+            ("invoke_device_method", json!(["d1", {"methodName": "reboot"}])),
+            ("invoke_device_module_method", json!(["d1", "m1", {"methodName": "reboot"}])),
         ] {
             refused(&hub.try_call(method, arguments.as_array().unwrap()), 404);
         }
