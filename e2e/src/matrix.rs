@@ -208,9 +208,9 @@ const TABLES: [(&str, &str, &[&str], &str); 4] = [
         "replay",
         "Operators' clients that were not run",
         &["client", "version", "call"],
-        "What these send was written down from their sources, sent byte by byte over TLS, and each \
-         answer held against what the same source demands of it: the vectors are in \
-         `e2e/vectors/service`.",
+        "What these send was written down from their sources, sent over TLS, and each answer held \
+         against what the same source demands of it.\n\
+         The vectors are in `e2e/vectors/service`, each with its repository, commit and file.",
     ),
 ];
 
