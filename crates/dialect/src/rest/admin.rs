@@ -103,10 +103,12 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
             Ok(Route::Certificates(service(name)?, route))
         }
         ["muster", "v1", "dps", name, "policies", rest @ ..] => {
-            Ok(Route::Dps(DpsRoute::Policy(service(name)?, policy::route(method, rest)?)))
+            let route = policy::route(method, rest)?;
+            Ok(Route::Dps(DpsRoute::Policy(service(name)?, route)))
         }
         ["muster", "v1", "hubs", name, "policies", rest @ ..] => {
-            Ok(Route::Hubs(HubRoute::Policy(service(name)?, policy::route(method, rest)?)))
+            let route = policy::route(method, rest)?;
+            Ok(Route::Hubs(HubRoute::Policy(service(name)?, route)))
         }
         ["muster", "v1", "dps", rest @ ..] => dps(method, rest).map(Route::Dps),
         ["muster", "v1", "hubs", rest @ ..] => hubs(method, rest).map(Route::Hubs),
@@ -471,7 +473,14 @@ mod tests {
     /// Found by Schemathesis.
     #[test]
     fn a_05_a_method_that_is_none_is_told_before_a_name_that_is_none() {
-        for path in ["dps/000", "dps/000/certificates/a", "dps/000/linked-hubs/a", "hubs/000"] {
+        for path in [
+            "dps/000",
+            "dps/000/certificates/a",
+            "dps/000/linked-hubs/a",
+            "dps/000/policies/a",
+            "hubs/000",
+            "hubs/000/policies/a",
+        ] {
             let path = format!("/muster/v1/{path}");
             assert_eq!(route("TRACE", &path), Err(ApiFault::MethodNotAllowed), "{path}");
             assert!(matches!(route("PUT", &path), Err(ApiFault::Id { .. })), "{path}");

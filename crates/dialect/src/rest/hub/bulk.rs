@@ -11,7 +11,7 @@ use serde_json::{Map, Value};
 use super::device::{DeviceRead, sorted};
 use super::twin::PropertiesRead;
 use super::{if_match, twin_if_match};
-use crate::json::{malformed, read_list};
+use crate::json::{malformed, object, read_list};
 use crate::rest::error::{ApiFault, WireError};
 
 /// Items of one call. Source: §6.3.
@@ -93,6 +93,7 @@ struct ItemRead {
     #[serde(rename = "twinETag")]
     twin_etag: Option<String>,
     tags: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "object")]
     properties: Option<PropertiesRead>,
     #[serde(flatten)]
     device: DeviceRead,

@@ -76,6 +76,11 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
             Ok(Route::ServiceStatistics)
         }
         ("devices", _, [] | [_]) | ("twins", _, [_]) => Err(ApiFault::MethodNotAllowed),
+        ("statistics", _, [word])
+            if word.eq_ignore_ascii_case("devices") || word.eq_ignore_ascii_case("service") =>
+        {
+            Err(ApiFault::MethodNotAllowed)
+        }
         (_, _, _) => Err(ApiFault::NotFound(Missing::Path)),
     }
 }

@@ -9,7 +9,7 @@ use serde::ser::SerializeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::json::read;
+use crate::json::{object, read};
 use crate::rest::error::ApiFault;
 
 use super::device::{CapabilitiesJson, ThumbprintsJson, thumbprints, type_word};
@@ -68,6 +68,7 @@ impl Serialize for SectionJson<'_> {
 #[derive(Deserialize)]
 struct TwinRead {
     tags: Option<Map<String, Value>>,
+    #[serde(default, deserialize_with = "object")]
     properties: Option<PropertiesRead>,
 }
 

@@ -52,6 +52,11 @@ operations!(HUB, of_hub: hub::Route, {
     hub::Route::PutDevice(_) => "PutDevice",
     hub::Route::DeleteDevice(_) => "DeleteDevice",
     hub::Route::GetTwin(_) => "GetTwin",
+    hub::Route::PatchTwin(_) => "PatchTwin",
+    hub::Route::PutTwin(_) => "PutTwin",
+    hub::Route::BulkDevices => "BulkDevices",
+    hub::Route::DeviceStatistics => "DeviceStatistics",
+    hub::Route::ServiceStatistics => "ServiceStatistics",
 });
 
 operations!(ADMIN_DPS, of_admin_dps: admin::DpsRoute, {
@@ -63,6 +68,10 @@ operations!(ADMIN_DPS, of_admin_dps: admin::DpsRoute, {
     admin::DpsRoute::Links(_) => "ListLinks",
     admin::DpsRoute::PutLink(..) => "PutLink",
     admin::DpsRoute::DeleteLink(..) => "DeleteLink",
+    admin::DpsRoute::Policy(_, admin::PolicyRoute::Get(_)) => "GetDpsPolicy",
+    admin::DpsRoute::Policy(_, admin::PolicyRoute::Put(_)) => "PutDpsPolicy",
+    admin::DpsRoute::Policy(_, admin::PolicyRoute::Delete(_)) => "DeleteDpsPolicy",
+    admin::DpsRoute::Policy(_, admin::PolicyRoute::Renew(_)) => "RenewDpsPolicy",
 });
 
 operations!(ADMIN_CERTIFICATES, of_admin_certificates: admin::CertificateRoute, {
@@ -70,6 +79,8 @@ operations!(ADMIN_CERTIFICATES, of_admin_certificates: admin::CertificateRoute, 
     admin::CertificateRoute::Get(_) => "GetCertificate",
     admin::CertificateRoute::Put(_) => "PutCertificate",
     admin::CertificateRoute::Delete(_) => "DeleteCertificate",
+    admin::CertificateRoute::Code(_) => "CertificateCode",
+    admin::CertificateRoute::Verify(_) => "CertificateVerify",
 });
 
 operations!(ADMIN_HUBS, of_admin_hubs: admin::HubRoute, {
@@ -78,6 +89,10 @@ operations!(ADMIN_HUBS, of_admin_hubs: admin::HubRoute, {
     admin::HubRoute::Put(_) => "PutHub",
     admin::HubRoute::Delete(_) => "DeleteHub",
     admin::HubRoute::Keys(_) => "ListHubKeys",
+    admin::HubRoute::Policy(_, admin::PolicyRoute::Get(_)) => "GetHubPolicy",
+    admin::HubRoute::Policy(_, admin::PolicyRoute::Put(_)) => "PutHubPolicy",
+    admin::HubRoute::Policy(_, admin::PolicyRoute::Delete(_)) => "DeleteHubPolicy",
+    admin::HubRoute::Policy(_, admin::PolicyRoute::Renew(_)) => "RenewHubPolicy",
 });
 
 const DOCUMENT: &str = "openapi";
@@ -88,6 +103,9 @@ fn document(method: &str, path: &str) -> Option<Result<&'static str, ApiFault>> 
 
 fn dps(method: &str, path: &str) -> Result<&'static str, ApiFault> {
     let devices = || device::route(method, path).map(|route| of_device(&route));
+    if service::load::is_load_path(path) {
+        return service::load::route(method, path, "").map(|_| "Load");
+    }
     // Which of the two APIs a path is of is the gateway's to tell, by the path's first word.
     let first = path.split('/').nth(1).unwrap();
     match ["enrollments", "enrollmentGroups", "registrations"].contains(&first) {
@@ -127,7 +145,7 @@ fn filled(path: &str) -> String {
         "{operationId}" => "5.ab".to_owned(),
         "{name}" => "dps".to_owned(),
         "{hub}" => "hub1".to_owned(),
-        "{certificate}" => "root".to_owned(),
+        "{certificate}" | "{policy}" => "root".to_owned(),
         word => {
             assert!(!word.contains('{'), "{word}");
             word.to_owned()
@@ -171,7 +189,7 @@ fn check(
 
 #[test]
 fn every_route_of_a_provisioning_service_is_described() {
-    check(Document::Dps, dps, &[SERVICE, DEVICE].concat());
+    check(Document::Dps, dps, &[SERVICE, DEVICE, &["Load"]].concat());
 }
 
 #[test]

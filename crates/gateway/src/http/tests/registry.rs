@@ -157,7 +157,7 @@ async fn statistics_count_identities_and_live_sessions() {
     assert_eq!(connected().await, 1);
     drop(session);
     assert_eq!(connected().await, 0);
-    world.operate(HUB, "POST /statistics/devices", &[], "").await.expect(404);
+    world.operate(HUB, "POST /statistics/devices", &[], "").await.expect(405);
 }
 
 /// `iot-hub` §15.1.

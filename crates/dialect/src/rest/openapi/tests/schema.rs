@@ -33,7 +33,7 @@ impl Schemas {
     fn judge(&mut self, at: &str, schema: &Value, value: &Value) -> Result<(), String> {
         for (keyword, wanted) in schema.as_object().unwrap() {
             let holds = match keyword.as_str() {
-                "description" | "format" | "pattern" => true,
+                "description" | "format" | "pattern" | "maxItems" => true,
                 "minimum" => value.as_u64().is_none_or(|number| Some(number) >= wanted.as_u64()),
                 "maximum" => value.as_u64().is_none_or(|number| Some(number) <= wanted.as_u64()),
                 "minLength" => value.as_str().is_none_or(|text| !text.is_empty()),

@@ -4,7 +4,7 @@ use ::hub::identity::{Authentication, Device, Thumbprint};
 use ::hub::instance::{Hub, Right as HubRight};
 use ::hub::twin::Twin;
 use attestation::access::Policy;
-use model::{CertificateName, HostName, PolicyName, ServiceName, Sha256};
+use model::{CertificateName, HostName, PolicyName, ServiceName, Sha256, VerificationCode};
 use provisioning::enrollment::{
     AllocationPolicy, CustomAllocation, Group, GroupAttestation, Individual, IndividualAttestation,
     KeyPair, Mechanism, ReprovisionPolicy, Settings, Slots,
@@ -20,8 +20,8 @@ use crate::json::utf8_json;
 use crate::rest::error::{self, ApiFault, Missing};
 use crate::rest::hub::{Presence, Telling};
 use crate::rest::service::bulk::{BulkOf, result};
-use crate::rest::service::{Keys, enrollment, group, registration};
-use crate::rest::{admin, device, hub, service};
+use crate::rest::service::{Keys, enrollment, group, load, registration};
+use crate::rest::{admin, device, hub, query};
 use crate::samples::{
     NOW, OPERATION, TRACKING, certificate, device_id, group_entry, group_id, id, individual_entry,
     instance, key, record, stamp, value,
@@ -103,8 +103,13 @@ fn enrollments_are_written_as_described() {
     for of in [BulkOf::Individuals, BulkOf::Groups] {
         schemas.check("BulkResult", &written(&result(of, [("a", &fault)])));
     }
+    let refused = load::LineResult::Refused(fault.clone());
+    let lines = [load::LineResult::Created, refused];
+    let lines = lines.iter().map(|became| load::line_json(1, "a", became)).collect();
+    schemas.check("Load", &written(&load::LoadJson { lines }));
     schemas.check("Error", &value(&fault.json(TRACKING, NOW)));
     schemas.assert_all_seen(&[
+        "Load",
         "IndividualEnrollment",
         "EnrollmentGroup",
         "AttestationMechanism",
@@ -179,8 +184,26 @@ fn identities_and_twins_are_written_as_described() {
     }
     let fault = error::hub(&ApiFault::NotFound(Missing::Hub));
     schemas.check("Error", &value(&fault.hub_json(TRACKING, NOW)));
-    let all = ["Device", "Twin", "TwinSection", "Thumbprints", "Capabilities", "Error"];
-    schemas.assert_all_seen(&all);
+    schemas.check("BulkResult", &written(&hub::BulkResult::of([("d1", "create", &fault)])));
+    let json = hub::DeviceStatisticsJson {
+        total_device_count: 3,
+        enabled_device_count: 2,
+        disabled_device_count: 1,
+    };
+    schemas.check("DeviceStatistics", &written(&json));
+    let json = hub::ServiceStatisticsJson { connected_device_count: 1 };
+    schemas.check("ServiceStatistics", &written(&json));
+    schemas.assert_all_seen(&[
+        "Device",
+        "Twin",
+        "TwinSection",
+        "Thumbprints",
+        "Capabilities",
+        "Error",
+        "BulkResult",
+        "DeviceStatistics",
+        "ServiceStatistics",
+    ]);
 }
 
 #[test]
@@ -192,8 +215,10 @@ fn the_administration_writes_as_described() {
     schemas.check("ProvisioningServices", &list(&dps));
     let link = instance.dps.linked_hubs.first().unwrap();
     schemas.check("LinkedHubs", &list(&written(&admin::link_json(link))));
-    let ca = &instance.ca_certificates.first().unwrap().value;
-    schemas.check("Certificates", &list(&written(&admin::certificate_json(ca))));
+    let mut ca = instance.ca_certificates.first().unwrap().value.clone();
+    ca.code = Some(VerificationCode::from_random([7; 24]));
+    schemas.check("Certificate", &written(&admin::certificate_code_json(&ca)));
+    schemas.check("Certificates", &list(&written(&admin::certificate_json(&ca))));
     let policy = Policy {
         name: PolicyName::parse("service").unwrap(),
         rights: vec![HubRight::ServiceConnect],
@@ -283,7 +308,7 @@ fn requests_are_read_as_described() {
         group::draft(&group_id("g"), body, &version).map(drop)
     };
     check_reads(Document::Dps, "EnrollmentGroupPut", &[], &entry, of_group);
-    let query: Read = |body| service::query::text(body).map(drop);
+    let query: Read = |body| query::text(body).map(drop);
     check_reads(Document::Dps, "Query", &[], &json!({}), query);
     let register: Read = |body| device::register_body(&id("dev-1"), body).map(drop);
     check_reads(Document::Dps, "DeviceRegistration", &[], &json!({}), register);
@@ -291,6 +316,10 @@ fn requests_are_read_as_described() {
     let identity: Read = |body| hub::draft(&device_id("d1"), body).map(drop);
     check_reads(Document::Hub, "DevicePut", &[], &json!({}), identity);
     check_reads(Document::Hub, "Query", &[], &json!({}), query);
+    let twin: Read = |body| hub::twin_update(body).map(drop);
+    let properties = json!({"properties": {}});
+    check_reads(Document::Hub, "TwinPut", &[], &properties, twin);
+    check_reads(Document::Hub, "TwinPropertiesPut", &["properties"], &properties, twin);
 
     let properties = json!({"properties": {"certificate": "x"}});
     let dps: Read = |body| admin::dps_body(body).map(drop);
@@ -301,4 +330,10 @@ fn requests_are_read_as_described() {
     check_reads(Document::Admin, "LinkedHubPut", &[], &json!({}), link);
     let certificate: Read = |body| admin::certificate_body(body).map(drop);
     check_reads(Document::Admin, "CertificatePut", &[], &properties, certificate);
+    let proof: Read = |body| admin::proof_body(body).map(drop);
+    check_reads(Document::Admin, "Proof", &[], &json!({"certificate": "x"}), proof);
+    let policy: Read = |body| admin::policy_body::<HubRight>(body).map(drop);
+    check_reads(Document::Admin, "PolicyPut", &[], &json!({}), policy);
+    let renewal: Read = |body| admin::renew_body(body).map(drop);
+    check_reads(Document::Admin, "Renewal", &[], &json!({"renewKey": "swap"}), renewal);
 }
