@@ -30,6 +30,7 @@ IDS = {
     "name": ["name-0", "hub2", "dps"],
     "hub": ["hub2", "name-0.localhost"],
     "certificate": ["certificate-0", "certificate-1"],
+    "policy": ["policy-0", "policy-1"],
     "id": ["device-0", "witness"],
 }
 KEY = bytes(32)
@@ -57,6 +58,7 @@ KNOWN = {
     "deviceScope": ["ms-azure-iot-edge://edge-1"],
     "query": ["SELECT * FROM devices"],
     "etag": ["*"],
+    "id": ["device-0", "device-1"],
 }
 # What was answered to devices that registered: registration id and operation id.
 OPERATIONS = []
@@ -145,7 +147,8 @@ def before_call(context, case, kwargs):
     path = case.path_parameters
     if case.meta is None or case.meta.generation.mode is GenerationMode.POSITIVE:
         like_others(case, path)
-    if path and case.method.upper() not in ("GET", "POST"):
+    changes = case.operation.path.endswith("/renew") or case.method.upper() not in ("GET", "POST")
+    if path and changes:
         last = list(path)[-1]
         if str(path[last]).lower() in KEPT:
             path[last] = "another"

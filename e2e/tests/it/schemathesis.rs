@@ -58,7 +58,8 @@ fn check(world: &World, scene: &Hostile, host: &str, owner: &Rest, more: &[(&str
         [&root.pem, &root.device("registrationId-1").pem, &pki.self_signed("registrationId-2").pem];
     let mut command = world.schemathesis(&scene.ca);
     command.env("OPERATOR_TOKEN", token).envs(more.iter().copied());
-    command.env("KEPT", "dps hub1 hub1.localhost fleet witness");
+    let policies = "provisioningserviceowner iothubowner";
+    command.env("KEPT", format!("dps hub1 hub1.localhost fleet witness {policies}"));
     command.env("CERTIFICATES", certificates.map(String::as_str).join(";"));
     command.args(["run", &format!("https://{host}/openapi.json")]);
     command.args(["--max-examples", &number(EXAMPLES, EXAMPLES_DEFAULT).to_string()]);

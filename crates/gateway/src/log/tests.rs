@@ -1,5 +1,5 @@
 use std::io;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, LazyLock, Mutex};
 
 use tracing_subscriber::fmt::MakeWriter;
 
@@ -38,9 +38,15 @@ impl MakeWriter<'_> for Lines {
     }
 }
 
+/// While there is one subscriber alone, tracing asks the thread that reaches a line of code first,
+/// and a test beside these that has none would switch the line off for all. So there are two.
+static ANOTHER: LazyLock<tracing::Dispatch> =
+    LazyLock::new(|| tracing::Dispatch::new(tracing_subscriber::registry()));
+
 impl Lines {
     /// Logs this thread's events, of every level, as the server does in JSON.
     fn start() -> (Self, tracing::subscriber::DefaultGuard) {
+        LazyLock::force(&ANOTHER);
         let lines = Self::default();
         let subscriber = tracing_subscriber::fmt()
             .with_max_level(tracing::Level::TRACE)
