@@ -7,6 +7,7 @@ what lies behind those checks would not be asked for anything.
 import base64
 import hashlib
 import hmac
+import json
 import os
 import time
 import urllib.parse
@@ -60,6 +61,12 @@ KNOWN = {
     "etag": ["*"],
     "id": ["device-0", "device-1"],
 }
+# Of a load.
+LINES = [
+    {"registrationId": "line-0", "attestation": {"type": "symmetricKey"}},
+    {"registrationId": "line-1", "attestation": KNOWN["attestation"][1]},
+    {"registrationId": "line-2"},
+]
 # What was answered to devices that registered: registration id and operation id.
 OPERATIONS = []
 # Members that are refused unless they fit the others.
@@ -112,6 +119,11 @@ def device_token(template, path):
     return None
 
 
+@schemathesis.serializer("application/x-ndjson")
+def json_lines(context, value):
+    return str(value).encode(errors="replace")
+
+
 @schemathesis.auth(cache_by_key=lambda case, context: case.id)
 class Signed:
     def get(self, case, context):
@@ -138,6 +150,8 @@ def like_others(case, path):
             path[name] = ID_SCOPE
         elif name == "operationId" and OPERATIONS and made_up % 4:
             path["registrationId"], path[name] = OPERATIONS[made_up % len(OPERATIONS)]
+    if case.media_type == "application/x-ndjson":
+        case.body = "\n".join(json.dumps(line) for line in LINES[: number(case.body) % 4])
     if isinstance(case.body, (dict, list)):
         case.body = known(case.body, path)
 

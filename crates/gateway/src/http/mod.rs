@@ -173,10 +173,15 @@ impl Asked {
         self.headers.get(name)?.to_str().ok()
     }
 
-    /// The `If-Match` header; one that is not text is a demand all the same, and not none.
+    /// A header's value; one that is not text is there all the same, and not none.
+    pub(crate) fn text_header(&self, name: &'static str) -> Result<Option<&str>, ApiFault> {
+        let value = self.headers.get(name).map(HeaderValue::to_str);
+        value.transpose().map_err(|_| ApiFault::Header { name })
+    }
+
+    /// The `If-Match` header.
     pub(crate) fn if_match(&self) -> Result<Option<&str>, ApiFault> {
-        let demand = self.headers.get(header::IF_MATCH).map(HeaderValue::to_str);
-        demand.transpose().map_err(|_| ApiFault::Header { name: "If-Match" })
+        self.text_header("If-Match")
     }
 
     /// The protocol version that the caller speaks.

@@ -28,8 +28,8 @@ impl Asking {
         let query = wire::asked(&text, collection)?;
         let resource = asked.resource();
         let paging = Paging::read(
-            asked.header("x-ms-max-item-count"),
-            asked.header("x-ms-continuation"),
+            asked.text_header("x-ms-max-item-count")?,
+            asked.text_header("x-ms-continuation")?,
             Address { path: &resource, text: &text },
         )?;
         Ok(Self { collection, resource, text, query, paging })

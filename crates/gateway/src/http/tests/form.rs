@@ -8,6 +8,7 @@ const DPS: &str = "dps.localhost";
 const HUB: &str = "hub1.localhost";
 const ADMIN: &str = "muster.localhost";
 const ALIAS: &str = "localhost";
+const QUERY: &str = r#"{"query":"SELECT * FROM devices"}"#;
 
 /// An answer: its status, its head, its body.
 struct Answer {
@@ -224,6 +225,18 @@ async fn escapes_in_an_id_make_no_other_path() {
     get(ADMIN, "/muster/v1/%64ps").await.assert_dps(401_000);
     // A-02.
     get(DPS, "/enrollments/a/").await.assert_dps(401_000);
+}
+
+/// Found by Schemathesis: it was as good as none.
+#[tokio::test]
+async fn q_02_a_page_that_is_no_text_is_refused() {
+    let world = World::new().await;
+    for name in ["x-ms-max-item-count", "x-ms-continuation"] {
+        let asked = world.operate(DPS, "POST /enrollments/query", &[(name, "\u{84}")], "").await;
+        assert_eq!(asked.expect(400)["errorCode"], 400_000, "{name}");
+        world.operate(HUB, "POST /devices/query", &[(name, "\u{84}")], QUERY).await.expect(400);
+        world.operate(HUB, "POST /devices/query", &[(name, "")], QUERY).await.expect(200);
+    }
 }
 
 #[tokio::test]
