@@ -11,6 +11,7 @@
 
 mod az;
 mod bulk_load;
+mod command_line;
 mod durability;
 mod every_client;
 mod fleet;

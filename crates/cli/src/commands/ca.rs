@@ -1,4 +1,5 @@
-//! `muster ca`: certificates to practice with, made here and nowhere else.
+//! `muster ca`: certificates to practice with, made here and nowhere else; and the proof of
+//! possession that a service asks of a CA.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -60,6 +61,21 @@ enum Verb {
         #[arg(long, default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
         days: u32,
     },
+    /// Prove that a CA's key is at hand: OUT.pem, for `muster iot dps certificate verify`.
+    Proof {
+        /// The code that `muster iot dps certificate generate-verification-code` printed.
+        #[arg(long)]
+        code: String,
+        /// The CA whose certificate is to be verified: the --out of the command that made it.
+        #[arg(long, value_name = "CA")]
+        issuer: PathBuf,
+        /// Where to write, without the ending.
+        #[arg(long, value_name = "PATH")]
+        out: PathBuf,
+        /// Overwrite the file.
+        #[arg(long)]
+        force: bool,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -102,6 +118,8 @@ enum KeyType {
 enum Role {
     Authority,
     Device,
+    /// Shows a name and does nothing: nobody keeps its key.
+    Proof,
 }
 
 /// What was written, and where.
@@ -112,7 +130,8 @@ struct Made {
     certificate: PathBuf,
     #[serde(skip_serializing_if = "Option::is_none")]
     chain: Option<PathBuf>,
-    key: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<PathBuf>,
     sha256_thumbprint: String,
 }
 
@@ -135,6 +154,9 @@ impl Ca {
             Verb::Leaf { what, issuer, days } => {
                 let issuer = issuer.as_deref().map(Authority::read).transpose()?;
                 what.make(Role::Device, issuer.as_ref(), *days, now)?
+            }
+            Verb::Proof { code, issuer, out, force } => {
+                prove(code, &Authority::read(issuer)?, out, *force, now)?
             }
         };
         session.output.thing(&json!(made), &["subject", "certificate", "chain", "key"])
@@ -174,10 +196,28 @@ impl What {
             subject: format!("CN={}", self.name),
             certificate: pem_path.clone(),
             chain: has_chain.then(|| chain_path.clone()),
-            key: key_path.clone(),
+            key: Some(key_path.clone()),
             sha256_thumbprint: thumbprint(certificate.der()),
         })
     }
+}
+
+/// A certificate of one day with the code as its name, signed by the CA (C-01).
+fn prove(code: &str, ca: &Authority, out: &Path, force: bool, now: Timestamp) -> Result<Made> {
+    let (key, params) = (KeyType::P256.generate()?, params(code, Role::Proof, 1, now)?);
+    let certificate = params.signed_by(&key, &ca.issuer).map_err(|error| unmade(&error))?;
+    let path = with_ending(out, ".pem");
+    if !force {
+        refuse_existing(std::slice::from_ref(&path))?;
+    }
+    write_file(&path, &certificate.pem(), Secrecy::Public)?;
+    Ok(Made {
+        subject: format!("CN={code}"),
+        certificate: path,
+        chain: None,
+        key: None,
+        sha256_thumbprint: thumbprint(certificate.der()),
+    })
 }
 
 impl KeyType {
@@ -205,11 +245,14 @@ impl Authority {
         let key = read(".key.pem")?;
         let certificate = read(".pem")?;
         let key = KeyPair::from_pem(&key).map_err(|error| unmade(&error))?;
-        let issuer = Issuer::from_ca_cert_pem(&certificate, key).map_err(|error| unmade(&error))?;
-        if !issuer.key_usages().contains(&KeyUsagePurpose::KeyCertSign) {
+        // By its extensions, as the service judges it: openssl's roots have no key usage.
+        let may_sign = attestation::x509::Certificate::from_upload(certificate.as_bytes())
+            .is_ok_and(|parsed| parsed.is_ca() && parsed.key_cert_sign());
+        if !may_sign {
             return Err(Failure::usage(format!("{}.pem may not sign certificates", out.display()))
                 .hint("make a CA with `muster ca intermediate`"));
         }
+        let issuer = Issuer::from_ca_cert_pem(&certificate, key).map_err(|error| unmade(&error))?;
         // A root has no chain file: devices do not show it.
         let chain_path = with_ending(out, ".chain.pem");
         let chain = if chain_path.exists() { read(".chain.pem")? } else { String::new() };
@@ -265,6 +308,7 @@ fn params(name: &str, role: Role, days: u32, now: Timestamp) -> Result<Certifica
             params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
             params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
         }
+        Role::Proof => params.is_ca = IsCa::ExplicitNoCa,
     }
     Ok(params)
 }

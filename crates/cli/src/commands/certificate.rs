@@ -1,8 +1,10 @@
 //! `muster iot dps certificate`: the CA certificates that a provisioning service believes.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Subcommand};
+use model::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::common::{DpsOfAdmin, Yes, certificate, confirm, flag};
@@ -21,7 +23,11 @@ const COLUMNS: &[Column] = &[
     column!("Thumbprint", "properties"."thumbprint"),
 ];
 
-const FIRST: [&str; 3] = ["name", "properties.subject", "properties.isVerified"];
+const FIRST: [&str; 4] =
+    ["name", "properties.verificationCode", "properties.subject", "properties.isVerified"];
+
+/// How long before its end a certificate is noted, where certificates are listed.
+const EXPIRY_NOTED: Duration = Duration::from_secs(30 * 24 * 3600);
 
 /// The CA certificates of a provisioning service.
 #[derive(Debug, Args)]
@@ -46,15 +52,35 @@ enum Verb {
         #[command(flatten)]
         dps: DpsOfAdmin,
     },
-    /// Replace a certificate, or mark it verified.
+    /// Replace a certificate, or mark it verified; a new one has to be verified anew.
     Update(Update),
+    /// Make a code to verify a certificate by; an older code ends.
+    GenerateVerificationCode {
+        #[command(flatten)]
+        name: Name,
+        #[command(flatten)]
+        etag: Etag,
+        #[command(flatten)]
+        dps: DpsOfAdmin,
+    },
+    /// Verify a certificate: show one that its key signed and whose common name is the code.
+    Verify {
+        #[command(flatten)]
+        name: Name,
+        /// File of the certificate with the code, PEM or DER.
+        #[arg(long, short = 'p', value_name = "FILE")]
+        path: PathBuf,
+        #[command(flatten)]
+        etag: Etag,
+        #[command(flatten)]
+        dps: DpsOfAdmin,
+    },
     /// Delete a certificate: whoever attested by it is refused from then on.
     Delete {
         #[command(flatten)]
         name: Name,
-        /// Only if the certificate still has this etag.
-        #[arg(long, short = 'e')]
-        etag: Option<String>,
+        #[command(flatten)]
+        etag: Etag,
         #[command(flatten)]
         yes: Yes,
         #[command(flatten)]
@@ -67,6 +93,13 @@ struct Name {
     /// Name of the certificate.
     #[arg(long = "certificate-name", visible_alias = "name", short = 'n', value_name = "NAME")]
     name: String,
+}
+
+#[derive(Debug, Args)]
+struct Etag {
+    /// Only if the certificate still has this etag.
+    #[arg(long, short = 'e')]
+    etag: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -91,9 +124,8 @@ struct Update {
     path: Option<PathBuf>,
     #[command(flatten)]
     verified: Verified,
-    /// Only if the certificate still has this etag.
-    #[arg(long, short = 'e')]
-    etag: Option<String>,
+    #[command(flatten)]
+    etag: Etag,
     #[command(flatten)]
     dps: DpsOfAdmin,
 }
@@ -114,7 +146,13 @@ impl Certificate {
                 let (admin, dps) = dps.find(session).await?;
                 let call = Call::get(collection(&dps), format!("list the certificates of '{dps}'"));
                 let list = values(admin.service.call(call).await?);
-                session.output.list(COLUMNS, &list)
+                session.output.list(COLUMNS, &list)?;
+                if session.output.tells() {
+                    for note in expiry_notes(&list, (session.clock)()) {
+                        eprintln!("{note}");
+                    }
+                }
+                Ok(())
             }
             Verb::Show { name, dps } => {
                 let (admin, dps) = dps.find(session).await?;
@@ -123,12 +161,39 @@ impl Certificate {
                 let found = admin.service.call(call).await.map_err(missing)?;
                 session.output.thing(&found, &FIRST)
             }
+            Verb::GenerateVerificationCode { name, etag, dps } => {
+                let (admin, dps) = dps.find(session).await?;
+                let name = name.name;
+                let doing = format!("make a verification code for certificate '{name}'");
+                let path = format!("{}/generateVerificationCode", one(&dps, &name));
+                let call = Call::post(path, doing).if_match(etag.etag.as_deref());
+                let waiting = admin.service.call(call).await.map_err(missing)?;
+                session.output.thing(&waiting, &FIRST)?;
+                let code = cell(at(&waiting, &["properties", "verificationCode"]));
+                eprintln!(
+                    "note: have the CA sign a certificate with this code as its common name (`muster \
+                     ca proof --issuer CA --code {code} --out proof` for a CA that it made), then \
+                     `muster iot dps certificate verify --dps-name {dps} --name {name} --path \
+                     proof.pem`"
+                );
+                Ok(())
+            }
+            Verb::Verify { name, path, etag, dps } => {
+                let proof = json!({"certificate": certificate(&path)?});
+                let (admin, dps) = dps.find(session).await?;
+                let doing = format!("verify certificate '{}'", name.name);
+                let call = Call::post(format!("{}/verify", one(&dps, &name.name)), doing);
+                let call = call.body(proof).if_match(etag.etag.as_deref());
+                let verified = admin.service.call(call).await.map_err(missing)?;
+                session.output.thing(&verified, &FIRST)
+            }
             Verb::Delete { name, etag, yes, dps } => {
                 let (admin, dps) = dps.find(session).await?;
                 let doing = format!("delete certificate '{}'", name.name);
                 let question = format!("Delete certificate '{}' of '{dps}'?", name.name);
                 confirm(&question, yes)?;
-                let call = Call::delete(one(&dps, &name.name), doing).if_match(etag.as_deref());
+                let call =
+                    Call::delete(one(&dps, &name.name), doing).if_match(etag.etag.as_deref());
                 admin.service.call(call).await.map_err(missing)?;
                 for group in referring(&admin, &dps, &name.name).await.unwrap_or_default() {
                     eprintln!(
@@ -144,17 +209,17 @@ impl Certificate {
 
 impl Upload {
     async fn run(self, session: &mut Session) -> Result {
-        let verified = self.verified.verified.unwrap_or(false);
-        let properties = json!({"certificate": certificate(&self.path)?, "isVerified": verified});
+        let properties = self.verified.beside(certificate(&self.path)?.into());
         let (admin, dps) = self.dps.find(session).await?;
         let name = &self.name.name;
         let doing = format!("create certificate '{name}'");
         let call = Call::put(one(&dps, name), json!({"properties": properties}), doing);
         let made = admin.service.call(call).await?;
-        if !verified {
+        if at(&made, &["properties", "isVerified"]) == false {
             eprintln!(
-                "note: '{name}' is not verified yet, no device attests by it; vouch for it with \
-                 `muster iot dps certificate update --dps-name {dps} --name {name} --verified`"
+                "note: '{name}' is not verified yet, no device attests by it; prove that its key \
+                 is at hand with `muster iot dps certificate generate-verification-code --dps-name \
+                 {dps} --name {name}`, or vouch for it with `… certificate update … --verified`"
             );
         }
         session.output.thing(&made, &FIRST)
@@ -172,20 +237,41 @@ impl Update {
         let doing = format!("update certificate '{name}'");
         let present = Call::get(one(&dps, name), doing.clone());
         let present = admin.service.call(present).await.map_err(missing)?;
-        let mut properties = Map::new();
         let certificate =
             given.map_or_else(|| at(&present, &["properties", "certificate"]).clone(), Value::from);
-        properties.insert("certificate".into(), certificate);
-        let verified = self
-            .verified
-            .verified
-            .map_or_else(|| at(&present, &["properties", "isVerified"]).clone(), Value::from);
-        properties.insert("isVerified".into(), verified);
-        let etag = self.etag.as_deref().or_else(|| at(&present, &["etag"]).as_str());
+        let properties = self.verified.beside(certificate);
+        let etag = self.etag.etag.as_deref().or_else(|| at(&present, &["etag"]).as_str());
         let call = Call::put(one(&dps, name), json!({"properties": properties}), doing);
         let written = admin.service.call(call.if_match(etag)).await?;
         session.output.thing(&written, &FIRST)
     }
+}
+
+impl Verified {
+    /// What is uploaded: where nothing is said of trust, the service keeps to what was proven.
+    fn beside(&self, certificate: Value) -> Map<String, Value> {
+        let mut properties = Map::from_iter([("certificate".to_owned(), certificate)]);
+        properties.extend(self.verified.map(|yes| ("isVerified".to_owned(), yes.into())));
+        properties
+    }
+}
+
+/// A line for each certificate that has expired or soon will.
+fn expiry_notes(list: &[Value], now: Timestamp) -> Vec<String> {
+    let note = |certificate: &Value| {
+        let expiry = cell(at(certificate, &["properties", "expiry"]));
+        let expires = Timestamp::parse(&expiry).ok()?;
+        let name = cell(at(certificate, &["name"]));
+        if expires < now {
+            Some(format!("warning: '{name}' has expired ({expiry}): no device attests by it"))
+        } else if expires.since(now) < EXPIRY_NOTED {
+            let days = expires.since(now).as_secs() / (24 * 3600);
+            Some(format!("warning: '{name}' expires in {days} days ({expiry})"))
+        } else {
+            None
+        }
+    };
+    list.iter().filter_map(note).collect()
 }
 
 /// The groups that name a certificate; it may go all the same (D-07).
@@ -219,4 +305,27 @@ fn one(dps: &str, name: &str) -> String {
 
 fn missing(failure: Failure) -> Failure {
     failure.hint_not_found("`muster iot dps certificate list` shows what there is")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_expires_within_thirty_days_is_noted() {
+        let now = Timestamp::parse("2030-01-01T00:00:00Z").unwrap();
+        let list = [
+            json!({"name": "old", "properties": {"expiry": "2029-12-31T23:59:59.0000000Z"}}),
+            json!({"name": "soon", "properties": {"expiry": "2030-01-30T12:00:00Z"}}),
+            json!({"name": "later", "properties": {"expiry": "2030-01-31T00:00:00Z"}}),
+            json!({"name": "odd", "properties": {}}),
+        ];
+        assert_eq!(
+            expiry_notes(&list, now),
+            [
+                "warning: 'old' has expired (2029-12-31T23:59:59.0000000Z): no device attests by it",
+                "warning: 'soon' expires in 29 days (2030-01-30T12:00:00Z)",
+            ]
+        );
+    }
 }

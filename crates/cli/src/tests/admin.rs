@@ -234,6 +234,45 @@ async fn a_certificate_is_vouched_for_without_its_file() {
 }
 
 #[tokio::test]
+async fn c_06_a_new_body_says_nothing_of_trust_unless_it_is_asked_to() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "NEW").unwrap();
+    let present = json!({"name": "root", "etag": "t", "properties": {"certificate": "MIIB",
+        "isVerified": true}});
+    let path = file.path().to_str().unwrap();
+    let words = ["iot", "dps", "certificate", "update", "-n", "root", "--etag", "u", "-p", path];
+    let replies = vec![reply(200, &one_dps()), reply(200, &present), reply(200, &present)];
+    let ran = run(&words, replies).await.ok();
+    assert_eq!(ran.header(2, "if-match"), Some("\"u\""));
+    assert_eq!(ran.body(2), json!({"properties": {"certificate": "NEW"}}));
+}
+
+#[tokio::test]
+async fn c_01_a_code_is_made_and_its_proof_is_sent() {
+    let waiting = json!({"name": "root", "properties": {"verificationCode": "0A1B"}});
+    let words = ["iot", "dps", "certificate", "generate-verification-code", "-n", "root"];
+    let query = ["--query", "properties.verificationCode", "-o", "tsv"];
+    let replies = vec![reply(200, &one_dps()), reply(200, &waiting)];
+    let ran = run(&[&words[..], &query[..]].concat(), replies).await.ok();
+    let path = "/muster/v1/dps/dps1/certificates/root";
+    assert_eq!(
+        ran.lines()[1],
+        format!("POST {path}/generateVerificationCode?api-version=2026-11-01")
+    );
+    assert_eq!((ran.header(1, "if-match"), ran.out.as_str()), (Some("*"), "0A1B\n"));
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), "PROOF\n").unwrap();
+    let proof = file.path().to_str().unwrap();
+    let words = ["iot", "dps", "certificate", "verify", "-n", "root", "-e", "t", "-p", proof];
+    let refused = json!({"errorCode": 400004, "message": "certificate: no"});
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(400, &refused)]).await;
+    assert_eq!(ran.lines()[1], format!("POST {path}/verify?api-version=2026-11-01"));
+    assert_eq!(ran.header(1, "if-match"), Some("\"t\""));
+    assert_eq!(ran.body(1), json!({"certificate": "PROOF"}));
+    assert_eq!(ran.failure().0, Kind::Failed);
+}
+
+#[tokio::test]
 async fn hubs_are_linked_and_changed() {
     let words = [
         "iot",

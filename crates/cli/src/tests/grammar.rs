@@ -147,6 +147,10 @@ fn services_take_the_spellings_of_az() {
         "iot dps certificate show --dps-name d --name c",
         "iot dps certificate update --dps-name d --name c --path f --etag T",
         "iot dps certificate delete --dps-name d --name c -e T",
+        "iot dps certificate delete --dps-name d --name c -y",
+        "iot dps certificate generate-verification-code --dps-name d -n c --etag T -g rg",
+        "iot dps certificate verify --dps-name d --certificate-name c --path f --etag T",
+        "iot dps certificate verify --dps-name d -n c -p f -e T",
         "iot dps connection-string show --dps-name d --pn p --kt secondary",
         "iot dps connection-string show -n d --all",
         "iot hub create --name h -g rg --sku S1 --partition-count 2",
@@ -219,6 +223,7 @@ fn devices_take_both_spellings() {
         "ca root --name Root --out root",
         "ca intermediate --name A --issuer root --out int --days 30 --key-type p384",
         "ca leaf --name sensor-thl-002 --issuer int --out leaf --key-type ed25519 --force",
+        "ca proof --issuer root --code 0A1B --out proof --force",
     ] {
         takes(line);
     }

@@ -95,6 +95,24 @@ fn a_leaf_without_an_issuer_signs_itself() {
 }
 
 #[test]
+fn c_01_a_proof_names_the_code_and_is_signed_by_the_ca() {
+    let dir = tempfile::tempdir().unwrap();
+    make(dir.path(), &["root", "--name", "R", "--out", "@root"]).unwrap();
+    let words = ["proof", "--code", "0A1B", "--issuer", "@root", "--out", "@proof"];
+    let made = make(dir.path(), &words).unwrap();
+    assert_eq!((made["subject"].as_str(), made.get("key")), (Some("CN=0A1B"), None));
+    let read = |name: &str| {
+        let pem = std::fs::read(dir.path().join(name)).unwrap();
+        attestation::x509::Certificate::from_upload(&pem).unwrap()
+    };
+    let (root, proof) = (read("root.pem"), read("proof.pem"));
+    assert_eq!(proof.common_name(), Ok("0A1B"));
+    assert_eq!(proof.verify_signed_by(&root), Ok(()));
+    assert!(!proof.is_ca());
+    assert!(make(dir.path(), &words).unwrap_err().to_string().contains("exists already"));
+}
+
+#[test]
 fn nothing_is_overwritten_unasked() {
     let dir = tempfile::tempdir().unwrap();
     let words = ["root", "--name", "R", "--out", "@root"];
