@@ -29,6 +29,10 @@ pub(crate) struct Ignored {
     only_show_errors: bool,
     #[arg(long, hide = true)]
     no_wait: bool,
+    #[arg(long, hide = true)]
+    verbose: bool,
+    #[arg(long, hide = true)]
+    debug: bool,
     /// Only keys are known here, no cloud logins.
     #[arg(long, hide = true, value_parser = ["key"])]
     auth_type: Option<String>,

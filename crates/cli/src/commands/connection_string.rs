@@ -56,7 +56,7 @@ struct Which {
     #[arg(long, visible_alias = "kt", value_enum, ignore_case = true, default_value = "primary")]
     key_type: KeyType,
     /// The strings of all policies.
-    #[arg(long = "all", num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
+    #[arg(long = "all", visible_alias = "show-all", num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
     all: Option<bool>,
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::ca::self_signed_device;
 use super::common::{HubArgs, Yes, flag};
 use super::connection_string::{KeyType, write as write_connection_string};
-use super::document;
+use super::document::{self, Values};
 use super::policy::Renewed;
 use crate::Session;
 use crate::failure::{Failure, Result};
@@ -77,16 +77,19 @@ enum Verb {
         #[command(flatten)]
         hub: HubArgs,
     },
-    /// Replace a device's key by a new one, or swap its two keys.
+    /// Replace a key of devices by a new one, or swap their two keys.
     RenewKey {
-        #[command(flatten)]
-        id: DeviceId,
+        /// Ids of the devices, in their very spelling.
+        #[arg(long, short = 'd', num_args = 1.., required = true, value_name = "ID")]
+        device_id: Vec<String>,
         /// Which key.
         #[arg(long, visible_alias = "kt", value_enum, ignore_case = true)]
         key_type: Renewed,
         /// Only if the device still has this etag.
         #[arg(long, short = 'e')]
         etag: Option<String>,
+        #[arg(long, hide = true)]
+        no_progress: bool,
         #[command(flatten)]
         hub: HubArgs,
     },
@@ -191,6 +194,9 @@ struct Update {
     /// Set a member: status=disabled, capabilities.iotEdge=true.
     #[arg(long, num_args = 1.., value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// Take the values of --set as text, though they read as JSON.
+    #[arg(long)]
+    force_string: bool,
     /// Remove a member.
     #[arg(long, num_args = 1.., value_name = "PATH")]
     remove: Vec<String>,
@@ -251,10 +257,30 @@ impl DeviceIdentity {
                 let call = call.if_match(etag.as_deref());
                 service.call(call).await.map_err(missing).map(drop)
             }
-            Verb::RenewKey { id, key_type, etag, hub } => {
+            Verb::RenewKey { device_id: ids, key_type, etag, hub, .. } => {
+                if ids.len() > 1 && etag.is_some() {
+                    return Err(Failure::usage("an etag is of one device, not of several")
+                        .hint("leave --etag out, or renew them one by one"));
+                }
                 let service = hub.service(session).await?;
                 let edit = |device: &mut Map<String, Value>| renew(device, key_type);
-                update(session, &service, &id.device_id, etag.as_deref(), edit).await
+                if let [id] = ids.as_slice() {
+                    return update(session, &service, id, etag.as_deref(), edit).await;
+                }
+                let mut renewed = session.output.open_list(COLUMNS);
+                let mut done = Ok(());
+                for id in &ids {
+                    done = match edited(&service, id, None, edit).await {
+                        Ok(device) => renewed.page(&[device]),
+                        Err(failure) => Err(failure),
+                    };
+                    if done.is_err() {
+                        break;
+                    }
+                }
+                // What was renewed is told, though a later one failed.
+                renewed.close()?;
+                done
             }
             Verb::ConnectionString(args) => args.run(session).await,
         }
@@ -386,11 +412,12 @@ impl Update {
     async fn run(self, session: &mut Session) -> Result {
         let service = self.hub.service(session).await?;
         let (id, etag) = (&self.id.device_id, self.etag.as_deref());
+        let values = Values::given(self.force_string);
         let edit = |device: &mut Map<String, Value>| {
             self.standing.edit(device);
             self.authentication.edit(device)?;
             for assignment in &self.set {
-                document::set(device, assignment)?;
+                document::set(device, assignment, values)?;
             }
             self.remove.iter().try_for_each(|path| document::remove(device, path))
         };
@@ -439,7 +466,7 @@ async fn read(service: &Service, id: &str) -> Result<Value> {
     service.call(Call::get(path(id), format!("read device '{id}'"))).await.map_err(missing)
 }
 
-/// Reads a device, edits it and writes it back, as `az` does (Z-02).
+/// Edits a device and shows it.
 async fn update(
     session: &mut Session,
     service: &Service,
@@ -447,6 +474,17 @@ async fn update(
     etag: Option<&str>,
     edit: impl FnOnce(&mut Map<String, Value>) -> Result,
 ) -> Result {
+    let written = edited(service, id, etag, edit).await?;
+    session.output.thing(&written, &FIRST)
+}
+
+/// Reads a device, edits it and writes it back, as `az` does (Z-02).
+async fn edited(
+    service: &Service,
+    id: &str,
+    etag: Option<&str>,
+    edit: impl FnOnce(&mut Map<String, Value>) -> Result,
+) -> Result<Value> {
     let doing = format!("update device '{id}'");
     let mut device = document::members(read(service, id).await?, &doing)?;
     for served in [
@@ -461,8 +499,7 @@ async fn update(
     }
     edit(&mut device)?;
     let call = Call::put(path(id), device.into(), doing).if_match(etag);
-    let written = service.call(call).await.map_err(missing)?;
-    session.output.thing(&written, &FIRST)
+    service.call(call).await.map_err(missing)
 }
 
 fn renew(device: &mut Map<String, Value>, which: Renewed) -> Result {

@@ -14,12 +14,30 @@ pub(crate) fn members(value: Value, doing: &str) -> Result<Map<String, Value>> {
     }
 }
 
-/// Applies one `path=value`; the value is JSON where it reads as such, else text.
-pub(crate) fn set(document: &mut Map<String, Value>, assignment: &str) -> Result {
+/// How the values of `--set` are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// As JSON where they read as such, else as text.
+    Json,
+    /// As text: `--force-string`.
+    Text,
+}
+
+impl Values {
+    pub(crate) const fn given(force_string: bool) -> Self {
+        if force_string { Self::Text } else { Self::Json }
+    }
+}
+
+/// Applies one `path=value`.
+pub(crate) fn set(document: &mut Map<String, Value>, assignment: &str, values: Values) -> Result {
     let (path, text) = assignment.split_once('=').ok_or_else(|| {
         Failure::usage(format!("--set '{assignment}' has no =")).hint("for example --set a.b=value")
     })?;
-    let value = serde_json::from_str(text).unwrap_or_else(|_| Value::from(text));
+    let value = match values {
+        Values::Json => serde_json::from_str(text).unwrap_or_else(|_| Value::from(text)),
+        Values::Text => Value::from(text),
+    };
     let (parents, last) = steps(path)?;
     let mut at = document;
     for step in parents {
@@ -33,6 +51,19 @@ pub(crate) fn set(document: &mut Map<String, Value>, assignment: &str) -> Result
     }
     at.insert(last.to_owned(), value);
     Ok(())
+}
+
+/// Takes one path out; `null` where there is nothing.
+pub(crate) fn take(document: &mut Map<String, Value>, path: &str) -> Value {
+    let Ok((parents, last)) = steps(path) else { return Value::Null };
+    let mut at = document;
+    for step in parents {
+        match at.get_mut(step).and_then(Value::as_object_mut) {
+            Some(next) => at = next,
+            None => return Value::Null,
+        }
+    }
+    at.remove(last).unwrap_or(Value::Null)
 }
 
 /// Removes one path.
@@ -68,7 +99,7 @@ mod tests {
             unreachable!()
         };
         for assignment in assignments {
-            set(&mut document, assignment).unwrap();
+            set(&mut document, assignment, Values::Json).unwrap();
         }
         Value::Object(document)
     }
@@ -78,6 +109,14 @@ mod tests {
         assert_eq!(edited(&["status=disabled"])["status"], "disabled");
         assert_eq!(edited(&["a.b=true", "a.c=x=y"])["a"], json!({"b": true, "c": "x=y"}));
         assert_eq!(edited(&["n.m={\"k\":[1]}"])["n"], json!({"m": {"k": [1]}}));
+    }
+
+    #[test]
+    fn text_can_be_forced() {
+        let mut document = Map::new();
+        set(&mut document, "a=1", Values::Json).unwrap();
+        set(&mut document, "b=1", Values::Text).unwrap();
+        assert_eq!(Value::Object(document), json!({"a": 1, "b": "1"}));
     }
 
     #[test]
@@ -92,7 +131,7 @@ mod tests {
     fn nonsense_is_refused() {
         let mut document = Map::from_iter([("s".to_owned(), json!("text"))]);
         for bad in ["s", "=x", "a..b=1", "s.t=1"] {
-            assert!(set(&mut document, bad).is_err(), "{bad}");
+            assert!(set(&mut document, bad, Values::Json).is_err(), "{bad}");
         }
     }
 }

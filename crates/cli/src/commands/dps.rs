@@ -7,7 +7,7 @@ use super::certificate::Certificate;
 use super::common::{AdminArgs, Yes, confirm};
 use super::compute_key::ComputeDeviceKey;
 use super::connection_string::OfDps;
-use super::document;
+use super::document::{self, Values};
 use super::enrollment::Enrollment;
 use super::enrollment_group::EnrollmentGroup;
 use super::linked_hub::LinkedHub;
@@ -16,7 +16,7 @@ use super::registration::OfGroup;
 use crate::Session;
 use crate::failure::{Failure, Result};
 use crate::locate::Kind;
-use crate::output::{Column, at, column};
+use crate::output::{Column, column};
 use crate::service::{Call, segment};
 
 const COLUMNS: &[Column] = &[
@@ -33,6 +33,13 @@ const FIRST: [&str; 4] = [
     "properties.idScope",
     "properties.serviceOperationsHostName",
     "properties.deviceProvisioningHostName",
+];
+
+/// What an update may say, and where a provisioning service shows it.
+const WRITABLE: [(&str, &str); 3] = [
+    ("hostName", "properties.serviceOperationsHostName"),
+    ("idScope", "properties.idScope"),
+    ("allocationPolicy", "properties.allocationPolicy"),
 ];
 
 /// `muster iot dps`.
@@ -154,6 +161,8 @@ pub(crate) struct Place {
     unit: Option<String>,
     #[arg(long, hide = true, num_args = 0..)]
     tags: Vec<String>,
+    #[arg(long, alias = "edr", hide = true, num_args = 0..=1)]
+    enforce_data_residency: Option<Option<String>>,
 }
 
 #[derive(Debug, Args)]
@@ -166,6 +175,9 @@ struct Update {
     /// Set a property: properties.allocationPolicy=Hashed.
     #[arg(long, num_args = 1.., value_name = "PATH=VALUE")]
     set: Vec<String>,
+    /// Take the values of --set as text, though they read as JSON.
+    #[arg(long)]
+    force_string: bool,
     #[command(flatten)]
     admin: AdminArgs,
 }
@@ -230,25 +242,28 @@ impl Update {
         let found = admin.resource(Kind::Dps, self.name.name.as_deref()).await?;
         let name = found.name;
         let doing = format!("update provisioning service '{name}'");
-        let mut present = document::members(found.value, &doing)?;
+        let before = document::members(found.value, &doing)?;
+        let mut present = before.clone();
         for assignment in &self.set {
-            document::set(&mut present, assignment)?;
+            document::set(&mut present, assignment, Values::given(self.force_string))?;
         }
         if let Some(policy) = self.allocation_policy {
             let assignment = format!("properties.allocationPolicy={}", policy.wire());
-            document::set(&mut present, &assignment)?;
+            document::set(&mut present, &assignment, Values::Text)?;
         } else if self.set.is_empty() {
             return Err(Failure::usage("nothing to update")
                 .hint("give --set properties.allocationPolicy=Hashed"));
         }
-        let properties = present.get("properties").unwrap_or(&Value::Null);
         let mut body = Map::new();
-        for (member, from) in [
-            ("hostName", "serviceOperationsHostName"),
-            ("idScope", "idScope"),
-            ("allocationPolicy", "allocationPolicy"),
-        ] {
-            body.insert(member.into(), at(properties, &[from]).clone());
+        for (member, from) in WRITABLE {
+            let value = document::take(&mut present, from);
+            body.insert(member.into(), value);
+        }
+        let mut rest = before;
+        WRITABLE.iter().for_each(|(_, from)| drop(document::take(&mut rest, from)));
+        if present != rest {
+            return Err(Failure::usage("--set names what can not be changed")
+                .hint(format!("what can be is {}", WRITABLE.map(|(_, from)| from).join(", "))));
         }
         let etag = present.get("etag").and_then(Value::as_str);
         let call = Call::put(path(&name), json!({"properties": body}), doing).if_match(etag);

@@ -119,7 +119,9 @@ impl LinkedHub {
                         body.insert(member.into(), present.clone());
                     }
                 }
-                put(session, &admin, &dps, &hub.linked_hub, body).await
+                put(&admin, &dps, &hub.linked_hub, body).await?;
+                let written = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
+                session.output.thing(&written, &["name"])
             }
             Verb::Delete { hub, yes: _, dps } => {
                 let (admin, dps) = dps.find(session).await?;
@@ -139,7 +141,9 @@ impl Create {
             (None, None) => return Err(Failure::usage("which hub?").hint("give --hub-name")),
         };
         let (admin, dps) = self.dps.find(session).await?;
-        put(session, &admin, &dps, &hub, self.weight.body()).await
+        put(&admin, &dps, &hub, self.weight.body()).await?;
+        // As with az: all that are linked now.
+        session.output.list(COLUMNS, &linked(&admin, &dps).await?)
     }
 }
 
@@ -156,18 +160,12 @@ impl Weight {
     }
 }
 
-async fn put(
-    session: &mut Session,
-    admin: &Admin,
-    dps: &str,
-    hub: &str,
-    body: Map<String, Value>,
-) -> Result {
+async fn put(admin: &Admin, dps: &str, hub: &str, body: Map<String, Value>) -> Result {
     let call = Call::put(path(dps, hub), body.into(), format!("link hub '{hub}' to '{dps}'"));
-    let answer = admin.service.call(call).await.map_err(|failure| {
+    let done = admin.service.call(call).await.map_err(|failure| {
         failure.hint_not_found("`muster iot hub list` shows the hubs of this server")
-    })?;
-    session.output.thing(&answer, &["name"])
+    });
+    done.map(drop)
 }
 
 async fn linked(admin: &Admin, dps: &str) -> Result<Vec<Value>> {

@@ -94,6 +94,12 @@ async fn update_sets_a_property() {
         json!({"properties": {"allocationPolicy": "Static", "hostName": "dps1.localhost",
             "idScope": "0ne00000001"}})
     );
+    let words =
+        ["iot", "dps", "update", "-n", "dps1", "--set", "properties.allocationPolicy=Static"];
+    let ran = run(&[&words[..], &["tags.site=a"]].concat(), vec![reply(200, &one_dps())]).await;
+    let (kind, text) = ran.failure();
+    assert_eq!((kind, ran.asked.len()), (Kind::Usage, 1), "nothing is changed by half");
+    assert!(text.contains("hint: what can be is properties.serviceOperationsHostName"), "{text}");
 }
 
 #[tokio::test]
@@ -286,14 +292,16 @@ async fn hubs_are_linked_and_changed() {
         "--allocation-weight",
         "7",
     ];
-    let ran = run(&words, vec![reply(200, &one_dps()), reply(200, &json!({}))]).await.ok();
+    let list = json!({"value": [{"name": "hub1.localhost", "allocationWeight": 7,
+        "applyAllocationPolicy": true}]});
+    let replies = vec![reply(200, &one_dps()), reply(200, &json!({})), reply(200, &list)];
+    let ran = run(&words, replies).await.ok();
     assert_eq!(
         ran.lines()[1],
         "PUT /muster/v1/dps/dps1/linked-hubs/hub1.localhost?api-version=2026-11-01"
     );
     assert_eq!(ran.body(1), json!({"allocationWeight": 7}));
-    let list = json!({"value": [{"name": "hub1.localhost", "allocationWeight": 7,
-        "applyAllocationPolicy": true}]});
+    assert!(ran.out.contains("hub1.localhost  7       true"), "{}", ran.out);
     let words = [
         "iot",
         "dps",
@@ -306,8 +314,8 @@ async fn hubs_are_linked_and_changed() {
         "--apply-allocation-policy",
         "false",
     ];
-    let replies = vec![reply(200, &one_dps()), reply(200, &list), reply(200, &json!({}))];
-    let ran = run(&words, replies).await.ok();
+    let answers = [one_dps(), list.clone(), json!({}), list];
+    let ran = run(&words, answers.iter().map(|body| reply(200, body)).collect()).await.ok();
     assert_eq!(ran.body(2), json!({"allocationWeight": 7, "applyAllocationPolicy": false}));
 }
 

@@ -99,6 +99,18 @@ async fn keys_are_renewed_and_swapped() {
 }
 
 #[tokio::test]
+async fn what_was_renewed_is_told_though_a_later_device_is_not_there() {
+    let words = ["iot", "hub", "device-identity", "renew-key", "-l", HUB_LOGIN, "-d", "a", "b"];
+    let words = [&words[..], &["--kt", "primary", "-o", "json"]].concat();
+    let replies = vec![reply(200, &device()), reply(200, &device()), reply(404, &json!({}))];
+    let ran = run(&words, replies).await;
+    assert_eq!(ran.failure().0, Kind::NotFound);
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap(), json!([device()]));
+    let several = [&words[..], &["--etag", "T"]].concat();
+    assert_eq!(run(&several, Vec::new()).await.failure().0, Kind::Usage);
+}
+
+#[tokio::test]
 async fn one_key_is_changed_and_the_other_stays() {
     let words =
         ["iot", "hub", "device-identity", "update", "-l", HUB_LOGIN, "-d", "d", "--sk", "N"];

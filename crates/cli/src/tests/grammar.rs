@@ -153,6 +153,9 @@ fn services_take_the_spellings_of_az() {
         "iot dps certificate verify --dps-name d -n c -p f -e T",
         "iot dps connection-string show --dps-name d --pn p --kt secondary",
         "iot dps connection-string show -n d --all",
+        "iot dps connection-string show -n d --show-all --verbose",
+        "iot dps create -n d --edr true --unit 1",
+        "iot dps update -n d --set properties.allocationPolicy=Hashed --force-string",
         "iot hub create --name h -g rg --sku S1 --partition-count 2",
         "iot hub show -n h",
         "iot hub list -o table",
@@ -198,6 +201,8 @@ fn device_identities_take_both_spellings() {
         "iot hub device-identity update -d d --set status=disabled capabilities.iotEdge=true",
         "iot hub device-identity update -l L -d d --status disabled",
         "iot hub device-identity renew-key -n h -d d --kt swap",
+        "iot hub device-identity renew-key -n h -d d1 d2 --kt primary --no-progress",
+        "iot hub device-identity update -n h -d d --set tags.a=1 --force-string --debug",
         "iot hub device-identity connection-string show -n h -d d --kt secondary",
         "iot hub device-identity delete -l L -d d --etag T",
     ] {
