@@ -28,6 +28,7 @@ mod transport;
 #[cfg(test)]
 mod tests;
 
+use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -110,9 +111,11 @@ struct Session {
 /// Runs one command to its end; what it has to say is written when it returns.
 pub async fn run(command: Commands, global: GlobalArgs) -> ExitCode {
     let stdout = std::io::stdout();
-    let screen = match anstream::AutoStream::choice(&stdout) == anstream::ColorChoice::Never {
-        true => Screen::Plain,
-        false => Screen::Colored,
+    let colors = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    let screen = match (stdout.is_terminal(), colors) {
+        (false, false) => Screen::None,
+        (true, false) => Screen::Plain,
+        (_, true) => Screen::Colored,
     };
     let output = Output::new(global.output, global.query.clone(), screen, Box::new(stdout));
     let transport = Arc::new(Https { system_bundle: system_bundle() });

@@ -134,7 +134,7 @@ async fn run_in(dir: tempfile::TempDir, words: &[&str], replies: Vec<Reply>) -> 
         output: Output::new(
             global.output,
             global.query.clone(),
-            Screen::Plain,
+            Screen::None,
             Box::new(kept.clone()),
         ),
         global,

@@ -28,7 +28,7 @@ fn make(dir: &Path, words: &[&str]) -> Result<Value> {
     let words = std::iter::once("ca".to_owned()).chain(words);
     let ca = <Standalone as clap::Parser>::try_parse_from(words).unwrap().ca;
     let kept = Kept::default();
-    let screen = crate::output::Screen::Plain;
+    let screen = crate::output::Screen::None;
     let sink = Box::new(kept.clone());
     let output = crate::output::Output::new(crate::Format::Json, None, screen, sink);
     let global = crate::GlobalArgs {
