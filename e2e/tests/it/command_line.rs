@@ -4,7 +4,8 @@ use std::env;
 use std::os::unix::fs::symlink;
 use std::process::{Command, Output, Stdio};
 
-use e2e::{Server, World, world};
+use e2e::{Rest, Server, World, world};
+use serde_json::json;
 
 /// A shell in the world's folder, which finds `muster` and the server.
 struct Shell<'a> {
@@ -247,5 +248,44 @@ fn k_07_a_policys_key_is_refused_as_soon_as_it_is_gone() {
         shell.prints(list);
         shell.prints("muster iot hub policy delete --hub-name hub1 --name tool");
         assert!(shell.fails(list).1.contains("error: can not list the devices"));
+    });
+}
+
+#[test]
+fn d_30_policies_and_certificates_are_the_administrations_alone() {
+    world(|world| {
+        let server = Server::start(world);
+        let admin = server.admin()["connectionString"].as_str().unwrap().to_owned();
+        let (dps, hub) = (server.dps(), server.hub("hub1"));
+        let (_, policy, key) = dps.owner();
+        let stranger =
+            format!("HostName=muster.localhost;SharedAccessKeyName={policy};SharedAccessKey={key}");
+        let [admin, stranger] =
+            [admin, stranger].map(|login| Rest::new(&login, &server.ca(), "2026-11-01"));
+        let calls = [
+            ("GET", "/muster/v1/dps/dps/policies/provisioningserviceowner"),
+            ("PUT", "/muster/v1/dps/dps/policies/mine"),
+            ("POST", "/muster/v1/dps/dps/policies/provisioningserviceowner/renew"),
+            ("DELETE", "/muster/v1/dps/dps/policies/provisioningserviceowner"),
+            ("PUT", "/muster/v1/hubs/hub1/policies/mine"),
+            ("POST", "/muster/v1/hubs/hub1/policies/iothubowner/renew"),
+            ("DELETE", "/muster/v1/hubs/hub1/policies/iothubowner"),
+            ("POST", "/muster/v1/dps/dps/certificates/root/generateVerificationCode"),
+            ("POST", "/muster/v1/dps/dps/certificates/root/verify"),
+        ];
+        let body = json!({"rights": "ServiceConfig", "renewKey": "primary", "certificate": "-"});
+        for (method, path) in calls {
+            stranger.call(method, path, &[], Some(&body)).expect(401);
+        }
+        // What was refused was not done, and is there for the administration.
+        dps.post("/enrollments/query", &json!({"query": "SELECT *"})).expect(200);
+        hub.get("/devices/nobody").expect(404);
+        admin.get("/muster/v1/dps/dps/policies/mine").expect(404);
+        admin.get("/muster/v1/dps/dps/policies/provisioningserviceowner").expect(200);
+        let wrong = json!({"rights": "RegistryRead"});
+        admin.put("/muster/v1/dps/dps/policies/mine", &wrong).expect(400);
+        admin.put("/muster/v1/dps/dps/policies/mine", &json!({"rights": ""})).expect(400);
+        let root = "/muster/v1/dps/dps/certificates/root/generateVerificationCode";
+        admin.post(root, &json!({})).expect(404);
     });
 }
