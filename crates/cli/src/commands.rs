@@ -1,5 +1,6 @@
 //! The grammar: one module for each noun, one variant for each verb.
 
+mod apply;
 mod attestation_args;
 mod ca;
 mod certificate;
@@ -33,6 +34,10 @@ use crate::failure::Result;
 pub enum Commands {
     /// Manage provisioning services, hubs and devices, in az's grammar.
     Iot(Iot),
+    /// Make the enrollments as files say they are to be.
+    Apply(apply::Apply),
+    /// Say what `apply` would do.
+    Plan(apply::PlanCommand),
     /// Make certificates to practice with: roots, intermediates, leaves.
     Ca(ca::Ca),
     /// Play a device: register it, send telemetry.
@@ -66,6 +71,8 @@ impl Commands {
             Self::Iot(Iot { noun: IotNoun::Dps(dps) }) => dps.run(session).await,
             Self::Iot(Iot { noun: IotNoun::Hub(hub) }) => hub.run(session).await,
             Self::Iot(Iot { noun: IotNoun::Device(device) }) => device.run(session).await,
+            Self::Apply(apply) => apply.run(session).await,
+            Self::Plan(plan) => plan.run(session).await,
             Self::Ca(ca) => ca.run(session),
             Self::Device(device) => device.run(session).await,
             Self::Explain(explain) => explain.run(session).await,

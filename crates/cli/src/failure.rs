@@ -7,6 +7,10 @@ use serde_json::Value;
 
 use crate::transport::Reply;
 
+/// The code of the provisioning service for an entry that is there; another 409 is of a certificate
+/// that another entry has.
+const ALREADY_EXISTS: &str = "409201";
+
 /// How the process ends; as `az` does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -16,6 +20,10 @@ pub(crate) enum Kind {
     Usage,
     /// The thing does not exist: exit code 3.
     NotFound,
+    /// What was asked about is not as it is to be: exit code 2, as `terraform plan` does it.
+    Differs,
+    /// Somebody else changed it first: exit code 1.
+    Overtaken,
     /// The reader of standard output has gone: nobody to tell, exit code 0.
     Unread,
 }
@@ -46,6 +54,11 @@ impl Failure {
     /// The thing does not exist.
     pub(crate) fn not_found(what: impl Into<String>) -> Self {
         Self { kind: Kind::NotFound, ..Self::new(what) }
+    }
+
+    /// What was asked about is not as it is to be.
+    pub(crate) fn differs(what: impl Into<String>) -> Self {
+        Self { kind: Kind::Differs, ..Self::new(what) }
     }
 
     /// A file could not be read or written.
@@ -88,8 +101,8 @@ impl Failure {
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
-            Kind::Failed => 1,
-            Kind::Usage => 2,
+            Kind::Failed | Kind::Overtaken => 1,
+            Kind::Usage | Kind::Differs => 2,
             Kind::NotFound => 3,
             Kind::Unread => 0,
         })
@@ -98,8 +111,13 @@ impl Failure {
     /// Reads a refusal from an answer; `doing` says what was asked, `place` of whom.
     pub(crate) fn refused(doing: &str, place: &str, reply: &Reply) -> Self {
         let told = Told::read(reply);
-        let kind = if reply.status == 404 { Kind::NotFound } else { Kind::Failed };
         let code = told.code.unwrap_or_else(|| reply.status.to_string());
+        let kind = match reply.status {
+            404 => Kind::NotFound,
+            412 => Kind::Overtaken,
+            409 if code == ALREADY_EXISTS => Kind::Overtaken,
+            _ => Kind::Failed,
+        };
         let what = format!("can not {doing} at {place}: {} ({code})", told.message);
         let hint = hint_of(reply.status, told.tracking_id.as_deref());
         Self { kind, what, tracking_id: told.tracking_id, hint }

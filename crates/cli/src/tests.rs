@@ -1,6 +1,7 @@
 //! Whole commands, from the words to the requests and what is printed.
 
 mod admin;
+mod apply;
 mod devices;
 mod enrollments;
 mod grammar;
