@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Entries of a load that is interrupted.
-const ENTRIES: usize = 20_000;
+const ENTRIES: usize = 30_000;
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(90);
 

@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod apply;
 mod az;
 mod bulk_load;
 mod command_line;
