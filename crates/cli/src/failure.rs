@@ -7,9 +7,10 @@ use serde_json::Value;
 
 use crate::transport::Reply;
 
-/// The code of the provisioning service for an entry that is there; another 409 is of a certificate
-/// that another entry has.
+/// The code of the provisioning service for an entry that is there.
 const ALREADY_EXISTS: &str = "409201";
+/// The code of the provisioning service for a certificate that another entry holds.
+const CREDENTIAL_IN_USE: &str = "409202";
 
 /// How the process ends; as `az` does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +25,8 @@ pub(crate) enum Kind {
     Differs,
     /// Somebody else changed it first: exit code 1.
     Overtaken,
+    /// Another entry holds the certificate: exit code 1.
+    CredentialInUse,
     /// The reader of standard output has gone: nobody to tell, exit code 0.
     Unread,
 }
@@ -101,7 +104,7 @@ impl Failure {
     /// The process's exit code.
     pub(crate) fn exit_code(&self) -> ExitCode {
         ExitCode::from(match self.kind {
-            Kind::Failed | Kind::Overtaken => 1,
+            Kind::Failed | Kind::Overtaken | Kind::CredentialInUse => 1,
             Kind::Usage | Kind::Differs => 2,
             Kind::NotFound => 3,
             Kind::Unread => 0,
@@ -116,6 +119,7 @@ impl Failure {
             404 => Kind::NotFound,
             412 => Kind::Overtaken,
             409 if code == ALREADY_EXISTS => Kind::Overtaken,
+            409 if code == CREDENTIAL_IN_USE => Kind::CredentialInUse,
             _ => Kind::Failed,
         };
         let what = format!("can not {doing} at {place}: {} ({code})", told.message);

@@ -223,20 +223,43 @@ enum Executed {
 }
 
 async fn execute(place: &Place, plan: &Plan) -> Result<Executed> {
+    let mut later = Vec::new();
     for step in &plan.steps {
-        let named = format!("{} '{}'", step.kind.noun(), step.id);
         match execute_step(place, step).await {
             Ok(()) => {}
-            Err(failure) if failure.kind() == FailureKind::Overtaken => {
-                return Ok(Executed::Overtaken(named));
-            }
-            Err(failure) if failure.kind() == FailureKind::NotFound && !step.creates() => {
-                return Ok(Executed::Overtaken(named));
-            }
+            Err(failure) if overtaken(&failure, step) => return Ok(Executed::of(step)),
+            // The entry that holds the certificate may be one that goes.
+            Err(failure) if failure.kind() == FailureKind::CredentialInUse => later.push(step),
+            Err(failure) => return Err(failure),
+        }
+    }
+    for step in later {
+        match execute_step(place, step).await {
+            Ok(()) => {}
+            Err(failure) if overtaken(&failure, step) => return Ok(Executed::of(step)),
             Err(failure) => return Err(failure),
         }
     }
     Ok(Executed::All)
+}
+
+/// Whether somebody else changed first what a step rests on.
+fn overtaken(failure: &Failure, step: &Step) -> bool {
+    match failure.kind() {
+        FailureKind::Overtaken => true,
+        FailureKind::NotFound => !step.creates(),
+        FailureKind::Failed
+        | FailureKind::Usage
+        | FailureKind::Differs
+        | FailureKind::CredentialInUse
+        | FailureKind::Unread => false,
+    }
+}
+
+impl Executed {
+    fn of(step: &Step) -> Self {
+        Self::Overtaken(format!("{} '{}'", step.kind.noun(), step.id))
+    }
 }
 
 async fn execute_step(place: &Place, step: &Step) -> Result {

@@ -129,6 +129,22 @@ async fn pruning_is_asked_for_and_bounded() {
 }
 
 #[tokio::test]
+async fn v_12_a_certificate_may_move_from_an_entry_that_goes() {
+    let mut old = group(&json!({"etag": "\"o\""}));
+    old["enrollmentGroupId"] = "old".into();
+    let in_use = || reply(409, &json!({"errorCode": 409_202, "message": "in use"}));
+    let gone = || reply(204, &Value::Null);
+    let served = || page(&json!([old]), None);
+    let replies = vec![served(), in_use(), gone(), reply(200, &group(&json!({})))];
+    let ran = with(GROUP, &["apply", "--prune", "-y"], replies).await.ok();
+    let last: Vec<_> = ran.asked[3..].iter().map(|(_, asked)| asked.method.as_str()).collect();
+    assert_eq!(last, ["PUT", "DELETE", "PUT"]);
+    let replies = vec![served(), in_use(), gone(), in_use()];
+    let ran = with(GROUP, &["apply", "--prune", "-y"], replies).await;
+    assert!(ran.failure().1.contains("409202"), "{}", ran.failure().1);
+}
+
+#[tokio::test]
 async fn a_file_with_faults_asks_the_server_nothing() {
     let ran = with("dps: [{name: dps, enrolments: []}]", &["apply"], vec![]).await;
     assert!(ran.failure().1.contains("fleet.yaml:1: dps.enrolments: there is no such key"));
