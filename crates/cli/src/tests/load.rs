@@ -131,7 +131,7 @@ async fn a_load_of_a_changed_file_is_not_resumed() {
     let ran = file.load(&[], vec![answer(1_000, &[]), refused()]).await;
     assert!(ran.done.is_err());
     std::fs::write(&file.path, lines(1_500).replace("d999\"", "x999\"")).unwrap();
-    let ran = file.load(&["--resume"], vec![]).await;
+    let ran = file.load(&["--resume", "--patience", "0"], vec![]).await;
     assert!(ran.failure().1.contains("is not what it was"), "{}", ran.failure().1);
     assert!(ran.asked.is_empty());
 }
