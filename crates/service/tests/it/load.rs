@@ -140,7 +140,7 @@ async fn v_12_a_certificate_in_two_entries_of_a_load_is_refused_once() {
     assert_eq!(w.load(&[("a", moved)], Replace).await, ["replaced"]);
 }
 
-#[tokio::test]
+#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
 async fn a_load_keeps_the_quota_also_beside_another() {
     let w = World::new().await;
     let individual_enrollments = 1_000;
