@@ -140,26 +140,27 @@ async fn v_12_a_certificate_in_two_entries_of_a_load_is_refused_once() {
     assert_eq!(w.load(&[("a", moved)], Replace).await, ["replaced"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 3)]
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_load_keeps_the_quota_also_beside_another() {
     let w = World::new().await;
     let individual_enrollments = 1_000;
     let quota = provisioning::instance::Quota { individual_enrollments, ..Default::default() };
     let request = DpsRequest { quota: Some(quota), ..DpsRequest::default() };
     w.service.put_dps(&call(), &w.dps, request).await.unwrap();
-    let load = |name: &'static str| {
-        let (service, dps) = (w.service.clone(), w.dps.clone());
+    let begin = std::sync::Arc::new(tokio::sync::Barrier::new(4));
+    let load = |name: &str| {
+        let json = json!({"attestation": {"type": "symmetricKey"}});
+        let drafts: Vec<_> =
+            (0..500).map(|at| individual(&format!("{name}-{at}"), &json)).collect();
+        let (service, dps, begin) = (w.service.clone(), w.dps.clone(), begin.clone());
         tokio::spawn(async move {
-            let json = json!({"attestation": {"type": "symmetricKey"}});
-            let drafts: Vec<_> =
-                (0..600).map(|at| individual(&format!("{name}-{at}"), &json)).collect();
+            begin.wait().await;
             let loaded = service.load_individuals(&call(), &dps, &drafts, Fail).await.unwrap();
             loaded.iter().filter(|loaded| matches!(loaded, Loaded::Created)).count()
         })
     };
-    let loads = [load("a"), load("b"), load("c")];
     let mut created = 0;
-    for load in loads {
+    for load in [load("a"), load("b"), load("c"), load("d")] {
         created += load.await.unwrap();
     }
     assert_eq!(created, 1_000);
