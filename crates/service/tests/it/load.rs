@@ -140,9 +140,15 @@ async fn v_12_a_certificate_in_two_entries_of_a_load_is_refused_once() {
     assert_eq!(w.load(&[("a", moved)], Replace).await, ["replaced"]);
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+#[tokio::test]
 async fn a_load_keeps_the_quota_also_beside_another() {
-    let w = World::new().await;
+    // A store that has others wait for an answer, as memory does not.
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let dir = dir.join(format!("load-{}", std::process::id()));
+    std::fs::create_dir_all(&dir).unwrap();
+    let options = store_sqlite::Options::default();
+    let store = store_sqlite::Sqlite::open(&dir.join("control.db"), options).unwrap();
+    let w = World::over(std::sync::Arc::new(store)).await;
     let individual_enrollments = 1_000;
     let quota = provisioning::instance::Quota { individual_enrollments, ..Default::default() };
     let request = DpsRequest { quota: Some(quota), ..DpsRequest::default() };
@@ -168,4 +174,6 @@ async fn a_load_keeps_the_quota_also_beside_another() {
         w.load(&[("d", keyed(1))], Fail).await,
         ["there are 1000 individual enrollments already"]
     );
+    drop(w);
+    std::fs::remove_dir_all(dir).unwrap();
 }

@@ -161,13 +161,17 @@ pub fn self_signed(name: &str) -> String {
 
 impl World {
     pub async fn new() -> Self {
+        Self::over(Arc::new(Memory::default())).await
+    }
+
+    pub async fn over(store: Arc<dyn store::Store>) -> Self {
         let clock = Arc::new(TestClock {
             ticks: AtomicI64::new(17_900_000_000_000_000),
             gathering: Mutex::new((0, Arc::new(Barrier::new(1)))),
         });
         let log = Arc::new(TestLog::default());
         let service = Service::open(
-            Arc::new(Memory::default()),
+            store,
             log.clone(),
             clock.clone(),
             Arc::new(TestEntropy(AtomicU64::new(7))),
