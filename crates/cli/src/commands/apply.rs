@@ -278,8 +278,9 @@ async fn execute_step(place: &Place, step: &Step) -> Result {
             "isVerified": body.get("verified").and_then(Value::as_bool).unwrap_or(true),
         }}),
         Kind::Link => json!({
-            "allocationWeight": body.get("allocation_weight").unwrap_or(&json!(1)),
-            "applyAllocationPolicy": body.get("apply_allocation_policy").unwrap_or(&json!(true)),
+            "allocationWeight": body.get("allocation_weight").and_then(Value::as_u64).unwrap_or(1),
+            "applyAllocationPolicy":
+                body.get("apply_allocation_policy").and_then(Value::as_bool).unwrap_or(true),
         }),
     };
     let call = match act {

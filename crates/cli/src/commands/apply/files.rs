@@ -211,15 +211,17 @@ fn entry(
         What::Scalar(Value::String(text)) if key == "linked_hubs" => {
             Map::from_iter([("name".to_owned(), text.into())])
         }
-        what => match shape::read(Node { line, what }, shape, "", faults) {
-            Some(Value::Object(members)) => members,
-            Some(_) | None => {
-                if faults.told.len() == before {
-                    faults.add(line, key, "is a list of objects");
+        what @ (What::Scalar(_) | What::List(_) | What::Map(_)) => {
+            match shape::read(Node { line, what }, shape, "", faults) {
+                Some(Value::Object(members)) => members,
+                Some(_) | None => {
+                    if faults.told.len() == before {
+                        faults.add(line, key, "is a list of objects");
+                    }
+                    return None;
                 }
-                return None;
             }
-        },
+        }
     };
     let Some(named) = members.get(id).and_then(Value::as_str).filter(|named| !named.is_empty())
     else {

@@ -137,7 +137,12 @@ fn free(path: Vec<String>, value: &Value, normal: &mut Normal) {
             }
         }
         Value::Object(_) | Value::Null if is_frame => {}
-        value => {
+        Value::Object(_)
+        | Value::Null
+        | Value::Bool(_)
+        | Value::Number(_)
+        | Value::String(_)
+        | Value::Array(_) => {
             normal.insert(path, value.clone());
         }
     }

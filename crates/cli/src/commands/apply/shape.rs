@@ -36,7 +36,7 @@ pub(super) enum Shape {
     /// A symmetric key: base64, or `{file: …}`.
     Key,
     /// An object with these members.
-    Object(&'static [(&'static str, Shape)]),
+    Object(&'static [(&'static str, Self)]),
 }
 
 use Shape::{Certificate as Cert, Count, Free, Key, Object, Slot, Text, Texts, Truth, Word};

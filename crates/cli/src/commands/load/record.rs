@@ -89,7 +89,7 @@ pub(super) struct Records {
 }
 
 enum Kind {
-    Csv(Csv),
+    Csv(Box<Csv>),
     Jsonl,
 }
 
@@ -102,7 +102,7 @@ impl Records {
         let mut lines = Lines::new(BufReader::with_capacity(BUFFER_BYTES, file), path);
         let dir = path.parent().unwrap_or_else(|| Path::new("")).to_path_buf();
         let kind = match format {
-            FileFormat::Csv => Kind::Csv(Csv::open(&mut lines, dir)?),
+            FileFormat::Csv => Kind::Csv(Box::new(Csv::open(&mut lines, dir)?)),
             FileFormat::Jsonl => Kind::Jsonl,
         };
         let digest = digest::Context::new(&digest::SHA256);
