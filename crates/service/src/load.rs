@@ -12,8 +12,8 @@ use store::{Commit, Condition, Write};
 use crate::enrollments::in_use;
 use crate::{ApiError, Call, Fault, Service, environment};
 
-/// Entries of one commit. Source: measured; others wait some ten milliseconds for one of these,
-/// and more in one make a load little faster.
+/// Entries of one commit. Source: measured on two busy cores; beside a load a PUT takes 13 ms more
+/// in the median and 50 ms more at the 99th percentile, for the commits that are before it.
 const COMMIT_ENTRIES_MAX: usize = 500;
 /// Entries that are judged before other work gets its turn.
 const TURN_ENTRIES: usize = 32;

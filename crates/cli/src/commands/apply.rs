@@ -157,7 +157,7 @@ async fn run(
 }
 
 fn tell(session: &mut Session, dps: &str, plan: &Plan) -> Result {
-    if session.output.format() != Format::Table {
+    if session.global.output != Format::Table {
         return session.output.thing(&show::json(dps, plan), &["dps"]);
     }
     for line in show::lines(dps, plan) {
