@@ -69,10 +69,10 @@ pub async fn individuals_are_found_by_the_leaf_in_either_slot_oldest_first(store
     assert_eq!(found(0).await, ["z", "b", "c"]);
     assert_eq!(found(2).await, ["d"]);
     // Many at once are found as one by one, in the order in which they are asked for.
-    let leaves = [2, 0, 3].map(|number| certificate(number).content_hash());
+    let leaves = [2, 0].map(|number| certificate(number).content_hash());
     let rows = store.individuals_by_leaves(&service("dps-a"), &leaves).await.unwrap();
     let found_of: Vec<usize> = rows.iter().map(Vec::len).collect();
-    assert_eq!(found_of, [1, 3, 0]);
+    assert_eq!(found_of, [1, 3]);
     let ids = [rid("E"), rid("nobody"), rid("b")];
     let rows = store.individuals_of(&service("dps-a"), &ids).await.unwrap();
     let ids: Vec<Option<&str>> =
