@@ -15,6 +15,7 @@ use crate::connection;
 use crate::error::{Fault, OpenError};
 use crate::instances::InstanceCache;
 use crate::options::Options;
+use crate::sql;
 
 /// One read transaction: everything that is read through it is of one moment.
 #[derive(Debug)]
@@ -34,10 +35,43 @@ impl Reader {
         &self,
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
-        let transaction = self.connection.unchecked_transaction()?;
-        let outcome = work(&Snapshot { connection: &transaction, instances: &self.instances });
-        transaction.finish()?;
+        let transaction = Transaction::begin(&self.connection)?;
+        let outcome = work(&Snapshot { connection: &self.connection, instances: &self.instances });
+        transaction.end()?;
         outcome
+    }
+}
+
+/// A read transaction, by statements that are prepared once; rolled back when dropped.
+struct Transaction<'c>(Option<&'c Connection>);
+
+impl<'c> Transaction<'c> {
+    fn begin(connection: &'c Connection) -> Result<Self, Fault> {
+        sql::run(connection, "BEGIN", [])?;
+        Ok(Self(Some(connection)))
+    }
+
+    fn end(mut self) -> Result<(), Fault> {
+        self.roll_back()
+    }
+
+    fn roll_back(&mut self) -> Result<(), Fault> {
+        match self.0.take() {
+            // SQLite ends the transaction itself after some failures.
+            Some(connection) if !connection.is_autocommit() => {
+                sql::run(connection, "ROLLBACK", []).map(|_| ())
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Transaction<'_> {
+    fn drop(&mut self) {
+        if let Err(error) = self.roll_back() {
+            let error: &dyn std::error::Error = &error;
+            tracing::error!(error, "a read of the store stays open");
+        }
     }
 }
 
