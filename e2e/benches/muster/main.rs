@@ -1,6 +1,6 @@
 //! What Muster costs, beside what TLS costs anyway: `cargo bench -p e2e`.
 //!
-//! Phases, all unless some are named: `registrations`, `lookups` (and starts).
+//! Phases, all unless some are named: `registrations`, `lookups` (and starts), `bulk`.
 //! `--largest` looks up among ten million enrollments as well, which takes a while to write and
 //! some gigabytes; stores of enrollments are kept under the target folder for the next run.
 //! `--quick` makes all numbers small: it shows that the phases work, not what they cost.
@@ -22,6 +22,7 @@
 )]
 
 mod bare;
+mod bulk;
 mod fleet;
 mod load;
 mod lookups;
@@ -78,6 +79,9 @@ fn main() {
     }
     if plan.has("lookups") {
         lookups::run(&kept_dir("lookups"), plan.quick, plan.largest);
+    }
+    if plan.has("bulk") {
+        bulk::run(&fresh_dir("bulk"), plan.quick);
     }
 }
 
