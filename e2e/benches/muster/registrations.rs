@@ -4,7 +4,7 @@ use crate::bare::{Bare, Check};
 use crate::fleet::{self, Device};
 use crate::load::{Burst, burst};
 use crate::process::Process;
-use crate::register::{Took, handshake, over_https, over_mqtt};
+use crate::register::{Took, handshake, over_https, over_mqtt, over_mqtt_at_once};
 use crate::server::{Scene, Server};
 use crate::stats::{Spread, ms, quantile};
 use e2e::{Authority, Pki};
@@ -20,14 +20,16 @@ pub(crate) const GROUP_KEY: &str =
     "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8gISIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+Pw==";
 
 /// What is measured in each round, in this order.
-const KINDS: [Kind; 9] = [
+const KINDS: [Kind; 11] = [
     Kind::Bare { credential: Credential::Certificate, check: Check::Possession },
     Kind::Register { credential: Credential::Certificate, over: Over::Mqtt },
+    Kind::Register { credential: Credential::Certificate, over: Over::MqttAtOnce },
     Kind::Again,
     Kind::Bare { credential: Credential::Certificate, check: Check::Chain },
     Kind::Register { credential: Credential::Certificate, over: Over::Https },
     Kind::Bare { credential: Credential::Key, check: Check::Possession },
     Kind::Register { credential: Credential::Key, over: Over::Mqtt },
+    Kind::Register { credential: Credential::Key, over: Over::MqttAtOnce },
     Kind::Register { credential: Credential::Key, over: Over::Https },
     Kind::OneByOne,
 ];
@@ -41,6 +43,8 @@ enum Credential {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Over {
     Mqtt,
+    /// MQTT without the waits that the protocol does not ask for.
+    MqttAtOnce,
     Https,
 }
 
@@ -57,6 +61,13 @@ enum Kind {
 }
 
 impl Kind {
+    /// What must be measured with it.
+    fn needs(self) -> Vec<Self> {
+        let first = Self::Register { credential: Credential::Certificate, over: Over::Mqtt };
+        let devices = (self == Self::Again).then_some(first);
+        self.yardstick().into_iter().chain(devices).collect()
+    }
+
     /// The yardstick that it is held against.
     fn yardstick(self) -> Option<Self> {
         let credential = match self {
@@ -75,11 +86,17 @@ impl Kind {
             Self::Register { credential: Credential::Certificate, over: Over::Mqtt } => {
                 "X.509, MQTT"
             }
+            Self::Register { credential: Credential::Certificate, over: Over::MqttAtOnce } => {
+                "X.509, MQTT at once"
+            }
             Self::Register { credential: Credential::Certificate, over: Over::Https } => {
                 "X.509, HTTPS"
             }
             Self::Register { credential: Credential::Key, over: Over::Mqtt } => {
                 "symmetric key, MQTT"
+            }
+            Self::Register { credential: Credential::Key, over: Over::MqttAtOnce } => {
+                "symmetric key, MQTT at once"
             }
             Self::Register { credential: Credential::Key, over: Over::Https } => {
                 "symmetric key, HTTPS"
@@ -128,7 +145,7 @@ struct World {
 /// Measures and prints; `quick` does little of it, `only` keeps to one kind.
 pub(crate) fn run(dir: &Path, quick: bool, only: Option<&str>) {
     let wanted = KINDS.into_iter().filter(|kind| only.is_none_or(|name| name == kind.name()));
-    let yards: Vec<Kind> = wanted.clone().filter_map(Kind::yardstick).collect();
+    let yards: Vec<Kind> = wanted.clone().flat_map(Kind::needs).collect();
     let wanted: Vec<Kind> = wanted.collect();
     let is_wanted = |kind: &Kind| wanted.contains(kind) || yards.contains(kind);
     let kinds: Vec<Kind> = KINDS.into_iter().filter(is_wanted).collect();
@@ -207,6 +224,7 @@ impl World {
         let server = &self.server;
         let work = |device: &Device| match over {
             Over::Mqtt => over_mqtt(device, server.mqtt_port),
+            Over::MqttAtOnce => over_mqtt_at_once(device, server.mqtt_port),
             Over::Https => over_https(device, server.https_port),
         };
         let burst = burst(fleet, at_once, &server.process, work);
