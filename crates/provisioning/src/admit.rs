@@ -57,16 +57,20 @@ pub fn admit<'v>(
     expiry: TokenExpiry,
     now: Timestamp,
 ) -> Appraisal<'v> {
-    let at = match expiry {
-        TokenExpiry::Judged => now,
-        TokenExpiry::JudgedAt(start) => start,
-    };
-    let mut judge = Judge::new(registration_id, evidence, view, at, now);
-    let admission = match judge.own_name() {
-        Ok(()) => judge.admission(),
-        Err(disbelief) => Admission::Stranger(disbelief),
-    };
+    let mut judge = Judge::new(registration_id, evidence, view, expiry, now);
+    let admission = judge.judge();
     Appraisal { admission, chain: judge.members(), steps: judge.steps }
+}
+
+/// Judges as [`admit`] does, for who needs no story.
+pub fn admission<'v>(
+    registration_id: &RegistrationId,
+    evidence: &Evidence,
+    view: &'v RegistrationView,
+    expiry: TokenExpiry,
+    now: Timestamp,
+) -> Admission<'v> {
+    Judge::new(registration_id, evidence, view, expiry, now).judge()
 }
 
 /// Everything that the stages share.
@@ -85,10 +89,21 @@ impl<'a, 'v> Judge<'a, 'v> {
         registration_id: &'a RegistrationId,
         evidence: &'a Evidence,
         view: &'v RegistrationView,
-        token_at: Timestamp,
+        expiry: TokenExpiry,
         now: Timestamp,
     ) -> Self {
+        let token_at = match expiry {
+            TokenExpiry::Judged => now,
+            TokenExpiry::JudgedAt(start) => start,
+        };
         Self { registration_id, evidence, view, token_at, chain: None, now, steps: Vec::new() }
+    }
+
+    fn judge(&mut self) -> Admission<'v> {
+        match self.own_name() {
+            Ok(()) => self.admission(),
+            Err(disbelief) => Admission::Stranger(disbelief),
+        }
     }
 
     /// What every entry asks for: a leaf whose CN is the claim, or an unexpired token that was

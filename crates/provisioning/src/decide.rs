@@ -15,7 +15,7 @@ use attestation::SymmetricKey;
 use model::{HostName, RegistrationId, Sha256, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::admit::{Admission, Appraisal, TokenExpiry, admit};
+use crate::admit::{Admission, Appraisal, TokenExpiry, admission, admit};
 use crate::allocation::{allocate, no_hub};
 use crate::enrollment::{
     Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism, ReprovisionPolicy,
@@ -370,7 +370,7 @@ pub fn poll(
     now: Timestamp,
 ) -> PollVerdict {
     let expiry = TokenExpiry::JudgedAt(record.updated);
-    match admit(registration_id, evidence, view, expiry, now).admission {
+    match admission(registration_id, evidence, view, expiry, now) {
         Admission::Blocked(_) => PollVerdict::Disabled,
         Admission::Admitted(entry) if entry.reference() == record.decided_by => PollVerdict::Stored,
         Admission::Admitted(_) => match record.status {

@@ -1,7 +1,7 @@
 //! One certificate, parsed once.
 
 use std::borrow::Cow;
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -168,7 +168,12 @@ impl Certificate {
 
     /// The serial number's bytes in upper-case hexadecimal digits, a leading sign byte included.
     pub fn serial_hex(&self) -> String {
-        self.slice(&self.0.serial).iter().map(|byte| format!("{byte:02X}")).collect()
+        let mut text = String::new();
+        for byte in self.slice(&self.0.serial) {
+            // Writing to a String does not fail.
+            let _ = write!(text, "{byte:02X}");
+        }
+        text
     }
 
     /// The first second in which it is valid.
