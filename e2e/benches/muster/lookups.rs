@@ -59,7 +59,8 @@ pub(crate) fn run(dir: &Path, quick: bool, largest: bool) {
         let (p50, p99) = (quantile(&mut registers, 0.5), quantile(&mut registers, 0.99));
         server.process.stop();
         let start = Spread::of(starts.iter().map(|start| start.as_secs_f64() * 1e3)).show(0);
-        let seeded = took.map_or("–".to_owned(), |took| format!("{:.0}", took.as_secs_f64()));
+        let seeded =
+            took.map_or_else(|| "–".to_owned(), |took| format!("{:.0}", took.as_secs_f64()));
         println!(
             "| {size} | {} | {} | {} | {} | {} | {} | {} | {start} | {} | {seeded} |",
             bytes >> 20,
