@@ -8,6 +8,8 @@ use model::{DeviceId, HostName, RegistrationId, ServiceName};
 use service::Call;
 use tracing::{Span, field};
 
+use crate::Gateway;
+
 /// The span of a call; `tracking.id` is the one in the answer.
 pub(crate) fn call(call: &Call) -> Span {
     tracing::info_span!(
@@ -18,7 +20,40 @@ pub(crate) fn call(call: &Call) -> Span {
         registration.id = field::Empty,
         hub.name = field::Empty,
         device.id = field::Empty,
+        http.request.method = field::Empty,
+        http.response.status_code = field::Empty,
+        operation = field::Empty,
+        outcome = field::Empty,
+        error.code = field::Empty,
     )
+}
+
+/// The span of an operation on a device's live connection, for traces alone.
+///
+/// It is of the debug level: there may be thousands in a second, and each one's tracking id is
+/// made only where somebody looks. A refusal has a span of its own, with the id that is told.
+pub(crate) fn operation(
+    gateway: &Gateway,
+    protocol: &'static str,
+    host: Option<&HostName>,
+    id: Option<&DeviceId>,
+) -> Span {
+    tracing::debug_span!(
+        "call",
+        tracking.id = gateway.service.tracking_id(),
+        protocol = protocol,
+        hub.name = host.map(field::display),
+        device.id = id.map(field::display),
+        operation = field::Empty,
+        outcome = field::Empty,
+    )
+}
+
+/// What the present call was, and what came of it; as in the metrics.
+pub(crate) fn counted(operation: &'static str, outcome: &'static str) {
+    let span = Span::current();
+    span.record("operation", operation);
+    span.record("outcome", outcome);
 }
 
 /// The present call is at a provisioning service.
@@ -43,6 +78,16 @@ pub(crate) fn device(host: &HostName, id: &DeviceId) {
     Span::current().record("device.id", field::display(id));
 }
 
+/// The present call was HTTP; a method that nobody knows is told as `_OTHER`, as OpenTelemetry
+/// wants it, since a caller may write anything there.
+pub(crate) fn exchanged(method: &hyper::Method, status: hyper::StatusCode) {
+    let known = ["GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS"];
+    let method = known.into_iter().find(|known| *known == method.as_str());
+    let span = Span::current();
+    span.record("http.request.method", method.unwrap_or("_OTHER"));
+    span.record("http.response.status_code", status.as_u16());
+}
+
 /// Logs a refusal once, with the id that the caller is told.
 pub(crate) fn refusal(call: &Call, error: &WireError) {
     let (name, message) = (error.hub_code_name, unquoted(&error.message));
@@ -54,6 +99,7 @@ pub(crate) fn refusal(call: &Call, error: &WireError) {
         "refused {}: {name}: {message}",
         call.tracking_id,
     );
+    Span::current().record("error.code", error.code);
 }
 
 /// The message without what it quotes.

@@ -44,6 +44,9 @@ pub(crate) struct Flags {
     /// Where monitoring systems ask, or `off` [default: 127.0.0.1:9464, if it is free].
     #[arg(long, env = "MUSTER_MONITORING", value_name = "ADDRESS:PORT")]
     pub(crate) monitoring: Option<String>,
+    /// Where traces are sent, over OTLP/HTTP, such as `http://127.0.0.1:4318` [default: nowhere].
+    #[arg(long, env = "MUSTER_OTLP_ENDPOINT", value_name = "URL")]
+    pub(crate) otlp_endpoint: Option<String>,
     /// How much is logged, such as `info` or `info,gateway=debug` [default: info].
     #[arg(long, env = "MUSTER_LOG", value_name = "FILTER")]
     pub(crate) log: Option<String>,
@@ -96,6 +99,8 @@ pub(crate) struct Listen {
 pub(crate) struct Monitoring {
     /// Plain HTTP; `off` for nowhere.
     pub(crate) address: monitoring::Address,
+    /// Where traces are sent; none: where the standard `OTEL_…` variables say, if they do.
+    pub(crate) otlp_endpoint: Option<String>,
 }
 
 /// What is logged, and how.
@@ -139,6 +144,7 @@ struct FileListen {
 #[serde(default, deny_unknown_fields)]
 struct FileMonitoring {
     address: Option<String>,
+    otlp_endpoint: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -229,6 +235,8 @@ impl Config {
             faults.push(fault);
             monitoring::Address::Off
         });
+        let otlp_endpoint = flags.otlp_endpoint.clone().or(file.monitoring.otlp_endpoint);
+        faults.extend(otlp_endpoint.as_deref().and_then(monitoring::otlp_fault));
         let filter = flags.log.clone().or(file.log.filter).unwrap_or_else(|| "info".to_owned());
         if let Err(error) = tracing_subscriber::EnvFilter::try_new(&filter) {
             faults.push(format!("log.filter: {error}; write it like \"info,gateway=debug\""));
@@ -249,7 +257,7 @@ impl Config {
                 mqtt_port: flags.mqtt_port.or(file.listen.mqtt_port),
             },
             tls,
-            monitoring: Monitoring { address: monitoring },
+            monitoring: Monitoring { address: monitoring, otlp_endpoint },
             log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
             first_start: FirstStart { dps, hubs },
         };

@@ -15,6 +15,7 @@ mod monitor;
 mod open_files;
 mod pki;
 mod serve;
+mod traces;
 
 use std::io::Write;
 use std::process::ExitCode;

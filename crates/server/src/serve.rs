@@ -15,7 +15,9 @@ use model::{HostName, limits};
 use service::{Clock, Entropy, Service};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 use crate::bootstrap::Start;
 use crate::certificates::Certificates;
@@ -24,6 +26,7 @@ use crate::environment::{SystemClock, SystemEntropy};
 use crate::fixture::{self, Fixture};
 use crate::home::{self, Home, Lifetime};
 use crate::pki::DevelopmentCa;
+use crate::traces::Traces;
 use crate::{admin, banner, bootstrap, certificates, files, listen, monitor, open_files};
 
 /// The host of the administration, where browsers are not asked for certificates.
@@ -52,28 +55,30 @@ struct Beginning<'c> {
 
 /// Runs the server until it is told to stop.
 pub(crate) fn serve(config: &Config, args: &ServeArgs, named: Option<&Path>) -> Result<()> {
-    log(config)?;
-    let lifetime = if args.ephemeral { Lifetime::Ephemeral } else { Lifetime::Kept };
-    let fixture = args.fixture.as_deref().map(fixture::read).transpose()?;
-    let beginning = Beginning { lifetime, fixture, named };
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
         .context("can not start the runtime")?;
-    runtime.block_on(run(config, &beginning))
+    let traces = Traces::start(config.monitoring.otlp_endpoint.as_deref(), runtime.handle())?;
+    log(config, &traces)?;
+    traces.tell();
+    let lifetime = if args.ephemeral { Lifetime::Ephemeral } else { Lifetime::Kept };
+    let fixture = args.fixture.as_deref().map(fixture::read).transpose()?;
+    let beginning = Beginning { lifetime, fixture, named };
+    let ended = runtime.block_on(run(config, &beginning));
+    traces.finish();
+    ended
 }
 
-fn log(config: &Config) -> Result<()> {
+fn log(config: &Config, traces: &Traces) -> Result<()> {
     let filter = EnvFilter::try_new(&config.log.filter)?;
     let colors = std::io::stderr().is_terminal();
-    let lines = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_ansi(colors)
-        .with_writer(std::io::stderr);
-    let set = match config.log.format {
-        LogFormat::Text => lines.try_init(),
-        LogFormat::Json => lines.json().flatten_event(true).try_init(),
+    let lines = fmt::layer().with_ansi(colors).with_writer(std::io::stderr);
+    let lines = match config.log.format {
+        LogFormat::Text => lines.boxed(),
+        LogFormat::Json => lines.json().flatten_event(true).boxed(),
     };
+    let set = registry().with(traces.layer()).with(lines.with_filter(filter)).try_init();
     set.map_err(|error| anyhow::anyhow!("can not set up the log: {error}"))
 }
 

@@ -9,6 +9,7 @@ use model::{HostName, ServiceName};
 use provisioning::decide::{Conclusion, Rejection, Verdict};
 use store::{Commit, CommitError, Committed};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use crate::access::sessions::Closing;
 use crate::{Accepted, Call, ConnectError, RegisterError, Service, TelemetryError};
@@ -327,8 +328,11 @@ impl Service {
     /// Hands a commit to the store, and tells how long that took.
     pub(crate) async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
         let started = Instant::now();
-        let committed = self.store.commit(commit).await;
+        let span = tracing::debug_span!("commit", outcome = tracing::field::Empty);
+        let committed = self.store.commit(commit).instrument(span.clone()).await;
         let outcome = CommitOutcome::of(&committed);
+        span.record("outcome", tracing::field::debug(outcome));
+        drop(span);
         self.observer.observe(&Observed::Commit { outcome, took: started.elapsed() });
         committed
     }

@@ -14,7 +14,7 @@ use store::{AuditLine, ChangeScope, Commit, Condition, DeviceView, RefusedBound,
 
 use crate::attempts::Attempt;
 use crate::error::{Retry, sorted};
-use crate::observe::Decided;
+use crate::observe::{Decided, VerdictKind};
 use crate::{Call, Fault, Service, environment};
 
 /// How long a refusal stands before the same refusal is written again: a device that retries for
@@ -101,8 +101,12 @@ impl Service {
                 None | Some(_) => Identity::Read,
             };
             let now = self.now();
-            let Decision { verdict, explanation } = decide(request, evidence, &view, now);
+            let span = tracing::debug_span!("verdict", verdict = tracing::field::Empty);
+            let Decision { verdict, explanation } =
+                span.in_scope(|| decide(request, evidence, &view, now));
             *decided = Some(Decided::of(&verdict));
+            span.record("verdict", tracing::field::debug(VerdictKind::of(&verdict)));
+            drop(span);
             self.attempts.keep(Attempt {
                 tracking_id: call.tracking_id.clone(),
                 dps: dps.clone(),

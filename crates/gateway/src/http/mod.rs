@@ -225,11 +225,13 @@ async fn answer(
         protocol: "https",
     };
     let span = crate::log::call(&call);
+    let method = request.method().clone();
     let answering = answered(gateway, peer, request, upgrade, &call, &noted);
     let response = answering.instrument(span.clone()).await;
     let (outcome, took) = (Outcome::of(response.status().as_u16()), started.elapsed());
-    gateway.metrics.request(noted.operation(), Protocol::Https, outcome, took);
     span.in_scope(|| {
+        crate::log::exchanged(&method, response.status());
+        gateway.metrics.request(noted.operation(), Protocol::Https, outcome, took);
         tracing::debug!(http.status = response.status().as_u16(), ?took, "answered");
     });
     response

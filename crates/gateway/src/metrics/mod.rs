@@ -19,7 +19,7 @@ use service::observe::{Observed, Observer, Protocol, TelemetryOutcome};
 pub use exposition::{Exposition, Readings};
 pub(crate) use operation::{Noted, Operation, Outcome};
 
-use names::{Labels, Value};
+use names::{Labels, Value, Word};
 
 /// The upper bounds of all histograms of durations, in seconds.
 pub(crate) const BUCKETS: [f64; 13] =
@@ -82,7 +82,7 @@ impl Default for Metrics {
 }
 
 impl Metrics {
-    /// Counts a call and how long it took.
+    /// Counts the present call and how long it took, and says in its span what it was.
     pub(crate) fn request(
         &self,
         operation: Operation,
@@ -90,6 +90,7 @@ impl Metrics {
         outcome: Outcome,
         took: Duration,
     ) {
+        crate::log::counted(operation.word(), outcome.word());
         let labels = [operation.into(), protocol.into(), outcome.into()];
         count(&self.requests, &names::REQUESTS, labels);
         let labels = names::REQUEST_DURATION.with([operation.into(), protocol.into()]);

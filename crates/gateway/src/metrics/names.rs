@@ -366,6 +366,12 @@ pub(super) trait Words: Sized + 'static {
     const ALL: &[Self];
 }
 
+/// An enum whose every value is one word.
+pub(super) trait Word {
+    /// The word.
+    fn word(self) -> &'static str;
+}
+
 /// The words of a closed enum.
 macro_rules! words {
     ($name:ty { $($variant:ident => $word:literal),+ $(,)? }) => {
@@ -374,11 +380,17 @@ macro_rules! words {
             const ALL: &[Self] = &[$(<$name>::$variant),+];
         }
 
+        impl Word for $name {
+            fn word(self) -> &'static str {
+                match self {
+                    $(<$name>::$variant => $word,)+
+                }
+            }
+        }
+
         impl From<$name> for Value {
             fn from(word: $name) -> Self {
-                match word {
-                    $(<$name>::$variant => Self(Cow::Borrowed($word)),)+
-                }
+                Self(Cow::Borrowed(word.word()))
             }
         }
     };

@@ -16,6 +16,7 @@ use mqtt::{Connection, Guarantee, PacketId, ReceivedPublish, RequestedFilter, Su
 use service::access::sessions::Session;
 use service::{Call, ConnectError, Connecting, TelemetryError};
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::Transport;
 use super::dps::granted;
@@ -153,15 +154,22 @@ impl Device {
             }
             Operation::TwinGet { rid } => {
                 acknowledge(connection, &message);
-                let told = twin(gateway, Arc::clone(&self.session)).await;
-                self.count(Counted::TwinGet, Outcome::of_answer(&told), started);
+                let span = self.span();
+                let told = twin(gateway, Arc::clone(&self.session)).instrument(span.clone()).await;
+                span.in_scope(|| {
+                    self.count(Counted::TwinGet, Outcome::of_answer(&told), started);
+                });
                 let told = told.map(|twin| hub::twin(&rid, &twin));
                 self.respond(gateway, connection, &rid, told)
             }
             Operation::TwinReport { rid } => {
-                let told = report(gateway, Arc::clone(&self.session), &message.payload).await;
+                let span = self.span();
+                let reporting = report(gateway, Arc::clone(&self.session), &message.payload);
+                let told = reporting.instrument(span.clone()).await;
                 acknowledge(connection, &message);
-                self.count(Counted::TwinReport, Outcome::of_answer(&told), started);
+                span.in_scope(|| {
+                    self.count(Counted::TwinReport, Outcome::of_answer(&told), started);
+                });
                 let told = told.map(|version| hub::report_taken(&rid, version));
                 self.respond(gateway, connection, &rid, told)
             }
@@ -191,7 +199,7 @@ impl Device {
         };
         let (gateway, session) = (Arc::clone(&self.gateway), Arc::clone(&self.session));
         let (protocol, started) = (self.transport.counted(), Instant::now());
-        self.appends.push(Box::pin(async move {
+        let append = async move {
             // Without a permit there is no acknowledgement: the closing signal ends the rest.
             let Some((_operation, permit)) = session.begin().await else {
                 return std::future::pending().await;
@@ -200,7 +208,14 @@ impl Device {
             let outcome = if kept.is_ok() { Outcome::Answered } else { Outcome::Error };
             gateway.metrics.request(Counted::Telemetry, protocol, outcome, started.elapsed());
             kept.map(|()| packet_id)
-        }));
+        };
+        self.appends.push(Box::pin(append.instrument(self.span())));
+    }
+
+    /// The span of an operation of this device.
+    fn span(&self) -> tracing::Span {
+        let (host, id) = (&self.claim.host, &self.claim.device_id);
+        log::operation(&self.gateway, self.transport.protocol(), Some(host), Some(id))
     }
 
     fn count(&self, operation: Counted, outcome: Outcome, started: Instant) {

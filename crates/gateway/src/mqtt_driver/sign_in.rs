@@ -9,6 +9,7 @@ use model::{HostName, IdScope};
 use mqtt::{ConnectRefusal, ConnectRequest, SessionPresent};
 use service::Endpoint;
 use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::{Client, Driver, dps, hub};
 use crate::Intermediates;
@@ -57,10 +58,13 @@ impl Driver {
     /// Decides about a CONNECT and answers it.
     pub(super) async fn sign_in(&mut self, request: ConnectRequest) {
         let started = Instant::now();
-        let client = self.client_of(&request).await;
+        let span = crate::log::operation(&self.gateway, self.transport.protocol(), None, None);
+        let client = self.client_of(&request).instrument(span.clone()).await;
         let outcome = if client.is_ok() { Outcome::Answered } else { Outcome::Refused };
         let (protocol, took) = (self.transport.counted(), started.elapsed());
-        self.gateway.metrics.request(Operation::SignIn, protocol, outcome, took);
+        span.in_scope(|| {
+            self.gateway.metrics.request(Operation::SignIn, protocol, outcome, took);
+        });
         let answered = match client {
             Ok(client) => {
                 self.client = client;

@@ -64,6 +64,25 @@ impl Serialize for Address {
     }
 }
 
+/// What is wrong with an endpoint for traces.
+pub(crate) fn otlp_fault(endpoint: &str) -> Option<String> {
+    if !cfg!(feature = "otel") {
+        return Some(
+            "monitoring.otlp_endpoint: this muster was built without traces; build it with \
+             `cargo build --release --features otel`, or leave the key away"
+                .to_owned(),
+        );
+    }
+    let host = endpoint.strip_prefix("http://").or_else(|| endpoint.strip_prefix("https://"));
+    match host {
+        Some(host) if !host.is_empty() && !host.starts_with('/') => None,
+        Some(_) | None => Some(format!(
+            "monitoring.otlp_endpoint: {endpoint:?} is not the URL of a collector such as \
+             http://127.0.0.1:4318"
+        )),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,6 +102,19 @@ mod tests {
         for text in ["", "9464", "127.0.0.1", "localhost:9464", "OFF", "127.0.0.1:99999"] {
             let because = Address::read(Some(text)).unwrap_err();
             assert!(because.starts_with("monitoring.address: "), "{because}");
+        }
+    }
+
+    #[test]
+    fn traces_need_their_feature_and_a_url() {
+        let good = otlp_fault("http://127.0.0.1:4318");
+        if cfg!(feature = "otel") {
+            assert_eq!(good, None);
+            for bad in ["127.0.0.1:4318", "grpc://x", "http://", "https:///v1"] {
+                assert!(otlp_fault(bad).unwrap().contains("is not the URL"), "{bad}");
+            }
+        } else {
+            assert!(good.unwrap().contains("--features otel"));
         }
     }
 }

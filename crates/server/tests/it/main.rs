@@ -10,3 +10,7 @@ mod certificates;
 mod ephemeral;
 mod process;
 mod tls_client;
+#[cfg(feature = "otel")]
+mod traces;
+#[cfg(not(feature = "otel"))]
+mod without_traces;
