@@ -55,6 +55,9 @@ fn step(connection: &mut Connection, number: u32, sql: &str) -> rusqlite::Result
 }
 
 #[cfg(test)]
+mod upgrade;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

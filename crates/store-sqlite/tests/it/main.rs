@@ -15,6 +15,7 @@ mod model;
 mod plans;
 mod scratch;
 mod snapshots;
+mod upgrade;
 mod work;
 
 mod suite {
