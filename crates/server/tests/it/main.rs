@@ -12,5 +12,6 @@ mod process;
 mod tls_client;
 #[cfg(feature = "otel")]
 mod traces;
+mod upgrade;
 #[cfg(not(feature = "otel"))]
 mod without_traces;
