@@ -391,3 +391,20 @@ fn closing_gives_up_the_lock_although_a_forked_process_still_holds_the_file() {
     drop(open(directory.path(), one_partition(), &disk));
     drop(forked);
 }
+
+/// A killed process may have written what only the system's memory holds.
+#[test]
+fn what_recovery_finds_is_made_durable_before_it_is_shown() {
+    let directory = TempDir::new().unwrap();
+    let disk = TestDisk::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let log = open(directory.path(), one_partition(), &disk);
+    runtime.block_on(log.append(&hub(), event("d", b"x"))).unwrap();
+    drop(log);
+    let before = *disk.syncs.lock().unwrap();
+    drop(open(directory.path(), one_partition(), &disk));
+    assert_eq!(*disk.syncs.lock().unwrap(), before + 1);
+    disk.set(Mood::SyncFails);
+    let log = open(directory.path(), one_partition(), &disk);
+    assert!(runtime.block_on(log.read(&hub(), 0, 0, 1)).is_err());
+}

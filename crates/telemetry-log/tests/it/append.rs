@@ -227,16 +227,20 @@ async fn an_event_too_large_for_a_record_is_refused_as_such() {
 
 #[tokio::test]
 async fn a_segment_takes_nothing_much_later_than_its_first() {
-    let directory = TempDir::new().unwrap();
     let options = Options { segment_span: std::time::Duration::from_secs(60), ..one_partition() };
-    let mut log = open(directory.path(), options.clone());
-    for (seconds, files) in [(0, 1), (59, 1), (60, 2), (90, 2), (10, 2), (120, 3)] {
-        let mut event = event("d", b"x");
-        event.enqueued = at(seconds);
-        append(&log, event).await;
-        assert_eq!(segments(directory.path(), 0).len(), files, "after {seconds} s");
-        drop(log);
-        log = open(directory.path(), options.clone());
+    for restart_each_time in [false, true] {
+        let directory = TempDir::new().unwrap();
+        let mut log = open(directory.path(), options.clone());
+        for (seconds, files) in [(0, 1), (59, 1), (60, 2), (90, 2), (10, 2), (120, 3)] {
+            let mut event = event("d", b"x");
+            event.enqueued = at(seconds);
+            append(&log, event).await;
+            assert_eq!(segments(directory.path(), 0).len(), files, "after {seconds} s");
+            if restart_each_time {
+                drop(log);
+                log = open(directory.path(), options.clone());
+            }
+        }
     }
 }
 

@@ -99,6 +99,36 @@ async fn damage_in_an_older_segment_is_an_error_and_what_lies_around_it_is_read(
     assert_eq!(read_on(&open(root, options), 0, 0).await.len(), 12);
 }
 
+/// A read that finds its way over damage answers with the right events or says what is wrong.
+#[tokio::test]
+async fn damage_on_the_way_to_a_record_never_leads_to_another() {
+    let directory = TempDir::new().unwrap();
+    let root = directory.path();
+    let options = Options { segment_bytes: 250, ..one_partition() };
+    let log = open(root, options.clone());
+    for number in 0..6_u8 {
+        append(&log, event("d", &[number; 20])).await;
+    }
+    drop(log);
+    let file = segments(root, 0).remove(0);
+    let good = fs::read(&file).unwrap();
+    for at in 0..good.len() / 3 {
+        let mut flipped = good.clone();
+        flipped[at] ^= 1 << (at % 8);
+        fs::write(&file, flipped).unwrap();
+        let log = open(root, options.clone());
+        let read = log.read(&hub(), 0, 2, 1).await;
+        match at {
+            // The length, or the sequence.
+            0..4 | 8..16 => {
+                let error = fault(read);
+                assert_eq!(corrupt(&error).segment, file, "byte {at}");
+            }
+            _ => assert_eq!(read.unwrap()[0].1.body, [2; 20], "byte {at}"),
+        }
+    }
+}
+
 #[tokio::test]
 async fn a_cut_or_missing_older_segment_is_an_error() {
     let directory = TempDir::new().unwrap();
