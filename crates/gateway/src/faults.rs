@@ -20,6 +20,8 @@ pub(crate) fn register(fault: &RegisterError) -> WireError {
         RegisterError::Rejected(rejection, mechanism) => {
             error::dps(DpsFault::Rejected(rejection, *mechanism))
         }
+        // Whoever can be challenged is told so by its driver; others can not have shown a TPM.
+        RegisterError::Challenge { .. } => dps(&ApiFault::Unauthorized),
         RegisterError::Fault(fault) => dps(&own(fault)),
     }
 }
@@ -106,6 +108,10 @@ fn own(fault: &Fault) -> ApiFault {
         Fault::Unavailable(source) => {
             let error = std::error::Error::source(source).map(ToString::to_string);
             tracing::error!(error, "{source}");
+            ApiFault::Internal
+        }
+        Fault::Seal(source) => {
+            tracing::error!("a key could not be wrapped for a TPM: {source}");
             ApiFault::Internal
         }
     }

@@ -1,6 +1,8 @@
 //! Find, appraise, enabled: the first three stages of the order of D-03.
 
+use attestation::SymmetricKey;
 use attestation::sas::SasToken;
+use attestation::tpm::{Challenge, EndorsementKey};
 use attestation::x509::{Certificate, Chain, ChainError, StoredCa, build_chain, same_authority};
 use model::{RegistrationId, Timestamp};
 
@@ -10,7 +12,7 @@ use crate::enrollment::{
 use crate::explain::{Disbelief, FoundBy, Step};
 use crate::instance::CaCertificate;
 use crate::registration::ChainMember;
-use crate::view::{Evidence, InstanceView, RegistrationView};
+use crate::view::{Evidence, InstanceView, RegistrationView, TpmEvidence};
 
 /// The wire resource that a device's token must be made for.
 pub fn token_resource(view: &InstanceView, registration_id: &RegistrationId) -> String {
@@ -37,6 +39,8 @@ pub struct Appraisal<'v> {
     pub chain: Vec<ChainMember>,
     /// What was considered, in order.
     pub steps: Vec<Step>,
+    /// The challenge's key that a TPM signed with; none without a TPM that did.
+    pub answered: Option<SymmetricKey>,
 }
 
 /// Whether an expired token is still good.
@@ -59,7 +63,7 @@ pub fn admit<'v>(
 ) -> Appraisal<'v> {
     let mut judge = Judge::new(registration_id, evidence, view, expiry, now);
     let admission = judge.judge();
-    Appraisal { admission, chain: judge.members(), steps: judge.steps }
+    Appraisal { admission, chain: judge.members(), steps: judge.steps, answered: judge.answered }
 }
 
 /// Judges as [`admit`] does, for who needs no story.
@@ -78,8 +82,9 @@ struct Judge<'a, 'v> {
     registration_id: &'a RegistrationId,
     evidence: &'a Evidence,
     view: &'v RegistrationView,
-    token_at: Timestamp,
+    expiry: TokenExpiry,
     chain: Option<Result<Chain, ChainError>>,
+    answered: Option<SymmetricKey>,
     now: Timestamp,
     steps: Vec<Step>,
 }
@@ -92,11 +97,16 @@ impl<'a, 'v> Judge<'a, 'v> {
         expiry: TokenExpiry,
         now: Timestamp,
     ) -> Self {
-        let token_at = match expiry {
-            TokenExpiry::Judged => now,
-            TokenExpiry::JudgedAt(start) => start,
-        };
-        Self { registration_id, evidence, view, token_at, chain: None, now, steps: Vec::new() }
+        Self {
+            registration_id,
+            evidence,
+            view,
+            expiry,
+            chain: None,
+            answered: None,
+            now,
+            steps: Vec::new(),
+        }
     }
 
     fn judge(&mut self) -> Admission<'v> {
@@ -112,15 +122,23 @@ impl<'a, 'v> Judge<'a, 'v> {
         match self.evidence {
             Evidence::None => Err(Disbelief::NoEvidence),
             Evidence::X509(presented) => common_name_is(presented.first(), self.registration_id),
-            Evidence::Sas(token) => {
-                if !token.is_for(&token_resource(&self.view.instance, self.registration_id)) {
-                    return Err(Disbelief::TokenResource);
-                }
-                if token.is_expired(self.token_at) {
-                    return Err(Disbelief::TokenExpired { expires: token.expires() });
-                }
-                Ok(())
-            }
+            Evidence::Sas(token) => self.own_token(token),
+            // A stale token is no fault of its TPM's: the next challenge is told to its entry.
+            Evidence::Tpm(_) => Ok(()),
+        }
+    }
+
+    fn own_token(&self, token: &SasToken) -> Result<(), Disbelief> {
+        if !token.is_for(&token_resource(&self.view.instance, self.registration_id)) {
+            return Err(Disbelief::TokenResource);
+        }
+        let at = match self.expiry {
+            TokenExpiry::Judged => self.now,
+            TokenExpiry::JudgedAt(start) => start,
+        };
+        match token.is_expired(at) {
+            true => Err(Disbelief::TokenExpired { expires: token.expires() }),
+            false => Ok(()),
         }
     }
 
@@ -197,9 +215,14 @@ impl<'a, 'v> Judge<'a, 'v> {
             (IndividualAttestation::SymmetricKey(keys), Evidence::Sas(token)) => {
                 signed(token, keys).then_some(()).ok_or(Disbelief::Signature)
             }
-            (attestation, Evidence::None | Evidence::X509(_) | Evidence::Sas(_)) => {
-                Err(Disbelief::OtherMechanism { wanted: attestation.mechanism() })
+            (IndividualAttestation::Tpm { endorsement_key, .. }, Evidence::Tpm(tpm)) => {
+                self.tpm(endorsement_key, tpm)
             }
+            (IndividualAttestation::Tpm { .. }, Evidence::Sas(token)) => self.tpm_polls(token),
+            (
+                attestation,
+                Evidence::None | Evidence::X509(_) | Evidence::Sas(_) | Evidence::Tpm(_),
+            ) => Err(Disbelief::OtherMechanism { wanted: attestation.mechanism() }),
         };
         let entry = Entry::Individual(entry).reference();
         self.steps.push(match &found {
@@ -209,11 +232,42 @@ impl<'a, 'v> Judge<'a, 'v> {
         found
     }
 
+    /// M-24, D-25: the enrolled endorsement key, and a token that its TPM alone can have signed.
+    fn tpm(&mut self, enrolled: &str, shown: &TpmEvidence) -> Result<(), Disbelief> {
+        let enrolled = EndorsementKey::from_base64(enrolled);
+        if enrolled.as_ref() != Ok(&shown.endorsement_key) {
+            return Err(Disbelief::EndorsementKey);
+        }
+        let secret = self.view.instance.dps.challenge_secret.as_ref();
+        let token = shown.token.as_ref().filter(|token| self.own_token(token).is_ok());
+        let (Some(secret), Some(token)) = (secret, token) else {
+            return Err(Disbelief::Unanswered);
+        };
+        self.answered = with_challenge(self.registration_id, shown, self.view, |challenge| {
+            challenge.answered(secret, token, self.now)
+        });
+        self.answered.is_some().then_some(()).ok_or(Disbelief::Unanswered)
+    }
+
+    /// A TPM polls with the token that it registered with, and shows nothing else.
+    fn tpm_polls(&self, token: &SasToken) -> Result<(), Disbelief> {
+        let given = self.view.registration.as_ref().and_then(|found| found.value.tpm.as_ref());
+        match (self.expiry, given) {
+            (TokenExpiry::JudgedAt(_), Some(given)) if token.is_signed_by(&given.challenge_key) => {
+                Ok(())
+            }
+            (TokenExpiry::JudgedAt(_), _) => Err(Disbelief::Signature),
+            (TokenExpiry::Judged, _) => Err(Disbelief::OtherMechanism { wanted: Mechanism::Tpm }),
+        }
+    }
+
     fn group(&mut self) -> Admission<'v> {
         match self.evidence {
             Evidence::None => Admission::Stranger(Disbelief::NoEvidence),
             Evidence::X509(_) => self.x509_group(),
             Evidence::Sas(token) => self.symmetric_group(token),
+            // S-09, V-07: a TPM is enrolled singly.
+            Evidence::Tpm(_) => Admission::Stranger(Disbelief::EndorsementKey),
         }
     }
 
@@ -348,10 +402,28 @@ impl<'a, 'v> Judge<'a, 'v> {
         let certificates: &[Certificate] = match (&self.chain, self.evidence) {
             (Some(Ok(chain)), _) => &chain.path,
             (_, Evidence::X509(presented)) => presented,
-            (_, Evidence::None | Evidence::Sas(_)) => &[],
+            (_, Evidence::None | Evidence::Sas(_) | Evidence::Tpm(_)) => &[],
         };
         certificates.iter().map(ChainMember::of).collect()
     }
+}
+
+/// Calls with what a TPM's challenge is bound to (D-25): the record's etag among it, so that the
+/// commit which writes the record consumes the challenge.
+pub(crate) fn with_challenge<T>(
+    registration_id: &RegistrationId,
+    shown: &TpmEvidence,
+    view: &RegistrationView,
+    call: impl FnOnce(&Challenge<'_>) -> T,
+) -> T {
+    let record = view.registration.as_ref().map(|found| &found.value);
+    call(&Challenge {
+        id_scope: &view.instance.dps.id_scope,
+        registration_id,
+        endorsement_key: &shown.endorsement_key.name(),
+        storage_root_key: &shown.storage_root_key.name(),
+        after: record.map_or("", |record| record.etag.as_str()),
+    })
 }
 
 impl ChainMember {

@@ -15,7 +15,7 @@ use attestation::SymmetricKey;
 use model::{HostName, RegistrationId, Sha256, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::admit::{Admission, Appraisal, TokenExpiry, admission, admit};
+use crate::admit::{Admission, Appraisal, TokenExpiry, admission, admit, with_challenge};
 use crate::allocation::{allocate, no_hub};
 use crate::enrollment::{
     Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism, ReprovisionPolicy,
@@ -37,6 +37,8 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Why.
     pub explanation: Explanation,
+    /// The challenge's key that a TPM signed with, for its record; none without a TPM that did.
+    pub answered: Option<SymmetricKey>,
 }
 
 /// What to do with a registration (settled D-04).
@@ -48,6 +50,8 @@ pub enum Verdict {
     Keep(Placement),
     /// Accept the call, write the record; the poll reads it.
     Conclude(Conclusion),
+    /// Give the TPM this key to sign with; write no record (D-25).
+    Challenge(SymmetricKey),
     /// Refuse the call; write no record.
     Reject(Rejection),
 }
@@ -90,6 +94,8 @@ pub enum HubCredential {
         /// SHA-256 of the leaf.
         thumbprint: Sha256,
     },
+    /// Tokens signed with a key that the service makes and wraps for the device's TPM.
+    Wrapped,
 }
 
 /// What becomes of a twin.
@@ -142,10 +148,10 @@ pub fn decide(
     view: &RegistrationView,
     now: Timestamp,
 ) -> Decision {
-    let Appraisal { admission, chain, mut steps } =
+    let Appraisal { admission, chain, mut steps, answered } =
         admit(&request.registration_id, evidence, view, TokenExpiry::Judged, now);
     let verdict = match admission {
-        Admission::Stranger(because) => Verdict::Reject(Rejection::Stranger { because }),
+        Admission::Stranger(because) => stranger(request, evidence, view, because, now),
         Admission::Blocked(entry) => {
             Verdict::Conclude(Conclusion::Disabled { entry: entry.reference() })
         }
@@ -159,7 +165,25 @@ pub fn decide(
         steps,
         outcome: outcome(&verdict),
     };
-    Decision { verdict, explanation }
+    Decision { verdict, explanation, answered }
+}
+
+/// A refusal, or the challenge of a TPM that has an entry.
+fn stranger(
+    request: &RegistrationRequest,
+    evidence: &Evidence,
+    view: &RegistrationView,
+    because: Disbelief,
+    now: Timestamp,
+) -> Verdict {
+    match (&because, evidence, &view.instance.dps.challenge_secret) {
+        (Disbelief::Unanswered, Evidence::Tpm(shown), Some(secret)) => {
+            Verdict::Challenge(with_challenge(&request.registration_id, shown, view, |challenge| {
+                challenge.key(secret, now)
+            }))
+        }
+        _ => Verdict::Reject(Rejection::Stranger { because }),
+    }
 }
 
 /// The later stages, for a device that was let in.
@@ -311,7 +335,8 @@ fn credential(
             | IndividualAttestation::CaReferences(_)
             | IndividualAttestation::Tpm { .. } => return None,
         },
-        (Evidence::None, _) => return None,
+        (Evidence::Tpm(_), Entry::Individual(_)) => return Some(HubCredential::Wrapped),
+        (Evidence::Tpm(_), Entry::Group(_)) | (Evidence::None, _) => return None,
     };
     Some(HubCredential::Sas { primary: keys.0, secondary: keys.1 })
 }
@@ -325,6 +350,7 @@ const fn mechanism(evidence: &Evidence) -> Option<Mechanism> {
         Evidence::None => None,
         Evidence::X509(_) => Some(Mechanism::X509),
         Evidence::Sas(_) => Some(Mechanism::SymmetricKey),
+        Evidence::Tpm(_) => Some(Mechanism::Tpm),
     }
 }
 
@@ -341,6 +367,7 @@ fn outcome(verdict: &Verdict) -> Outcome {
         Verdict::Conclude(Conclusion::Failed { failure, .. }) => {
             Outcome::Failed { kind: failure.kind }
         }
+        Verdict::Challenge(_) => Outcome::Challenged,
         Verdict::Reject(Rejection::Stranger { because }) => {
             Outcome::Rejected { because: because.to_string() }
         }

@@ -77,6 +77,10 @@ pub enum Disbelief {
     TokenResource,
     /// No certificate of the chain belongs to the entry.
     NotInChain,
+    /// No individual enrollment of this registration id holds the endorsement key (M-24, M-25).
+    EndorsementKey,
+    /// The TPM has yet to sign with the key that it is challenged with (D-25).
+    Unanswered,
 }
 
 /// One step of a judgment.
@@ -160,6 +164,8 @@ pub enum Outcome {
         /// What went wrong.
         kind: FailureKind,
     },
+    /// The TPM was challenged: it has to call again with a token.
+    Challenged,
     /// Refused: no entry believed the evidence.
     Rejected {
         /// The rule in words.
@@ -182,6 +188,10 @@ impl std::fmt::Display for Disbelief {
             Self::TokenExpired { expires } => write!(f, "the token expired at {expires}"),
             Self::TokenResource => f.write_str("the token was made for another resource"),
             Self::NotInChain => f.write_str("no certificate of the chain is enrolled"),
+            Self::EndorsementKey => {
+                f.write_str("the endorsement key is not enrolled under this registration id")
+            }
+            Self::Unanswered => f.write_str("the TPM has yet to answer the challenge"),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! One provisioning service: its names, its linked hubs, its CA certificates, its limits.
 
+use attestation::SymmetricKey;
 use attestation::access::Policy;
 use attestation::x509::Certificate;
 use model::{
@@ -26,6 +27,9 @@ pub struct Dps {
     pub policies: Vec<Policy<Right>>,
     /// Counts that may not be passed.
     pub quota: Quota,
+    /// What the challenges of TPMs are derived from (D-25); none until the first TPM shows itself.
+    #[serde(default)]
+    pub challenge_secret: Option<SymmetricKey>,
     /// When it was made.
     pub created: Timestamp,
 }

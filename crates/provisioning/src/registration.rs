@@ -1,5 +1,6 @@
 //! Registration records: what became of a device's claim.
 
+use attestation::SymmetricKey;
 use model::{DeviceId, Etag, HostName, RegistrationId, Sha256, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -34,6 +35,9 @@ pub struct Registration {
     pub mechanism: Mechanism,
     /// Hashes of every member of the chain as judged; empty without a chain (D-08).
     pub chain: Vec<ChainMember>,
+    /// What a TPM was given at the latest attempt; none without one.
+    #[serde(default)]
+    pub tpm: Option<TpmRegistration>,
     /// When the record was made.
     pub created: Timestamp,
     /// When it was written last.
@@ -55,6 +59,16 @@ impl Registration {
         self.operation_id == operation_id
             || self.earlier_operation_ids.iter().any(|id| id == operation_id)
     }
+}
+
+/// What a TPM was given, and what it polls with.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct TpmRegistration {
+    /// The key of the challenge that it answered: good for polls, consumed for registering (D-25).
+    pub challenge_key: SymmetricKey,
+    /// Base64 of its hub key, wrapped for it; with `assigned` only.
+    pub authentication_key: Option<String>,
 }
 
 /// The status words of the wire, lower case there.

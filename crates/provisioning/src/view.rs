@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use attestation::sas::SasToken;
+use attestation::tpm::{EndorsementKey, StorageRootKey};
 use attestation::x509::Certificate;
 use model::{RegistrationId, Revision};
 
@@ -62,6 +63,19 @@ pub enum Evidence {
     X509(Vec<Certificate>),
     /// A SAS token.
     Sas(SasToken),
+    /// A TPM, which has yet to prove itself or does so with a token.
+    Tpm(Box<TpmEvidence>),
+}
+
+/// A TPM as a device shows it when it registers (M-24).
+#[derive(Clone, Debug)]
+pub struct TpmEvidence {
+    /// The key that the TPM is known by.
+    pub endorsement_key: EndorsementKey,
+    /// The key that others are imported under; any will do.
+    pub storage_root_key: StorageRootKey,
+    /// The answer to a challenge; none at the first call.
+    pub token: Option<SasToken>,
 }
 
 /// What a device asks for.

@@ -45,6 +45,13 @@ pub(crate) fn key<const N: usize>(entropy: &dyn Entropy) -> SymmetricKey {
     SymmetricKey::from_bytes(bytes).unwrap_or_else(|_| unreachable_key_length())
 }
 
+/// 32 bytes that are used once.
+pub(crate) fn bytes(entropy: &dyn Entropy) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    entropy.fill(&mut bytes);
+    bytes
+}
+
 /// `N` is 32 or 64 at every call, both within the bounds of a key.
 #[expect(clippy::unreachable, reason = "the lengths are constants within a key's bounds")]
 fn unreachable_key_length() -> SymmetricKey {

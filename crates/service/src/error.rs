@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use attestation::tpm::SealError;
 use hub::twin::TwinError;
 use provisioning::draft::DraftError;
 use store::{CommitError, StoreError};
@@ -17,6 +18,8 @@ pub enum Fault {
     Busy,
     /// The store is away or broken.
     Unavailable(StoreError),
+    /// A key could not be wrapped for a TPM.
+    Seal(SealError),
 }
 
 impl fmt::Display for Fault {
@@ -26,6 +29,7 @@ impl fmt::Display for Fault {
             Self::Full => f.write_str("the disk that holds the store is full"),
             Self::Busy => f.write_str("too many calls are waiting"),
             Self::Unavailable(_) => f.write_str("the store is unavailable"),
+            Self::Seal(_) => f.write_str("a key could not be wrapped for a TPM"),
         }
     }
 }
@@ -34,8 +38,15 @@ impl std::error::Error for Fault {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Unavailable(source) => Some(source),
+            Self::Seal(source) => Some(source),
             Self::Contended | Self::Full | Self::Busy => None,
         }
+    }
+}
+
+impl From<SealError> for Fault {
+    fn from(source: SealError) -> Self {
+        Self::Seal(source)
     }
 }
 

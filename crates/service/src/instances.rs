@@ -111,6 +111,7 @@ impl Service {
                     .quota
                     .or_else(|| old.as_ref().map(|old| old.quota))
                     .unwrap_or_default(),
+                challenge_secret: old.as_ref().and_then(|old| old.challenge_secret.clone()),
                 created: old.as_ref().map_or_else(|| self.now(), |old| old.created),
             };
             let generation = match existing {

@@ -131,6 +131,8 @@ pub enum Attestation {
     Failed,
     /// A disabled entry blocks the device, whatever it shows.
     Blocked,
+    /// A TPM has yet to prove itself.
+    Challenged,
 }
 
 impl Attestation {
@@ -139,6 +141,7 @@ impl Attestation {
         match verdict {
             Verdict::Reject(Rejection::Stranger { .. }) => Self::Failed,
             Verdict::Conclude(Conclusion::Disabled { .. }) => Self::Blocked,
+            Verdict::Challenge(_) => Self::Challenged,
             Verdict::Assign(_)
             | Verdict::Keep(_)
             | Verdict::Conclude(Conclusion::Failed { .. })
@@ -177,6 +180,8 @@ pub enum VerdictKind {
     Stranger,
     /// There is no room for a new record.
     QuotaReached,
+    /// The TPM has to sign first.
+    Challenge,
 }
 
 impl VerdictKind {
@@ -189,6 +194,7 @@ impl VerdictKind {
             Verdict::Conclude(Conclusion::Failed { .. }) => Self::Failed,
             Verdict::Reject(Rejection::Stranger { .. }) => Self::Stranger,
             Verdict::Reject(Rejection::QuotaReached { .. }) => Self::QuotaReached,
+            Verdict::Challenge(_) => Self::Challenge,
         }
     }
 }
@@ -282,18 +288,20 @@ impl Decided {
     pub(crate) fn of(verdict: &Verdict) -> Self {
         let hub = match verdict {
             Verdict::Assign(place) | Verdict::Keep(place) => Some(place.to.hub.clone()),
-            Verdict::Conclude(_) | Verdict::Reject(_) => None,
+            Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_) => None,
         };
         Self { attestation: Attestation::of(verdict), verdict: VerdictKind::of(verdict), hub }
     }
 
-    const fn outcome(&self) -> RegistrationOutcome {
-        match self.verdict {
+    /// None of a challenge: the registration is yet to come.
+    const fn outcome(&self) -> Option<RegistrationOutcome> {
+        Some(match self.verdict {
             VerdictKind::Assign | VerdictKind::Keep => RegistrationOutcome::Assigned,
             VerdictKind::Disabled => RegistrationOutcome::Disabled,
             VerdictKind::Failed => RegistrationOutcome::Failed,
             VerdictKind::Stranger | VerdictKind::QuotaReached => RegistrationOutcome::Rejected,
-        }
+            VerdictKind::Challenge => return None,
+        })
     }
 }
 
@@ -319,7 +327,9 @@ impl Service {
         let (hub, protocol) = (hub.as_ref(), Protocol::of(call.protocol));
         tell(Observed::Attestation { dps, protocol, status: *attestation });
         tell(Observed::Verdict { dps, verdict: *verdict });
-        tell(Observed::Registration { dps, hub, status: decided.outcome() });
+        if let Some(status) = decided.outcome() {
+            tell(Observed::Registration { dps, hub, status });
+        }
         if let (VerdictKind::Assign, Some(hub)) = (verdict, hub) {
             tell(Observed::Assignment { dps, hub });
         }

@@ -1,21 +1,26 @@
 //! A device registers, polls, or asks for its status.
 
+use attestation::SymmetricKey;
+use attestation::tpm::seal;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use hub::identity::{Authentication, Device, Origin, Thumbprint};
 use hub::provision::{Provisioned, TwinSource, Wanted, provision};
 use model::{RegistrationId, ServiceName, Timestamp, limits};
+use provisioning::admit::token_resource;
 use provisioning::decide::{
     Conclusion, Decision, HubCredential, Placement, PollVerdict, Rejection, TwinPlan, Verdict,
     decide, poll,
 };
-use provisioning::enrollment::{EntryRef, Mechanism};
-use provisioning::registration::{Registration, RegistrationStatus};
+use provisioning::enrollment::{EntryRef, IndividualAttestation, Mechanism};
+use provisioning::registration::{Registration, RegistrationStatus, TpmRegistration};
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView, Versioned};
 use store::{AuditLine, ChangeScope, Commit, Condition, DeviceView, RefusedBound, Write};
 
 use crate::attempts::Attempt;
 use crate::error::{Retry, sorted};
 use crate::observe::{Decided, VerdictKind};
-use crate::{Call, Fault, Service, environment};
+use crate::{ApiError, Call, Fault, Service, environment};
 
 /// How long a refusal stands before the same refusal is written again: a device that retries for
 /// ever costs a read, not a commit (S-35, M-29).
@@ -38,6 +43,11 @@ pub enum RegisterError {
     UnknownService,
     /// The rules refuse it; nothing was written.
     Rejected(Rejection, Option<Mechanism>),
+    /// A TPM has to prove itself first; nothing was written.
+    Challenge {
+        /// The key to sign with, wrapped for the TPM.
+        authentication_key: Vec<u8>,
+    },
     /// We failed.
     Fault(Fault),
 }
@@ -95,6 +105,10 @@ impl Service {
         for attempt in 0..=limits::COMMIT_RETRIES_MAX {
             let view = self.view(dps, &request.registration_id, evidence).await?;
             let view = view.ok_or(RegisterError::UnknownService)?;
+            if lacks_challenge_secret(&view, evidence) {
+                self.make_challenge_secret(call, dps).await?;
+                continue;
+            }
             let identity = match &view.registration {
                 // Nearly always right, and the commit rests on it: a conflict has it read.
                 None if attempt == 0 => Identity::TakenAsAbsent,
@@ -102,7 +116,7 @@ impl Service {
             };
             let now = self.now();
             let span = tracing::debug_span!("verdict", verdict = tracing::field::Empty);
-            let Decision { verdict, explanation } =
+            let Decision { verdict, explanation, answered } =
                 span.in_scope(|| decide(request, evidence, &view, now));
             *decided = Some(Decided::of(&verdict));
             span.record("verdict", tracing::field::debug(VerdictKind::of(&verdict)));
@@ -116,15 +130,28 @@ impl Service {
             if let Verdict::Reject(rejection) = verdict {
                 return Err(RegisterError::Rejected(rejection, explanation.mechanism));
             }
+            if let Verdict::Challenge(key) = &verdict {
+                let uri = token_resource(&view.instance, &request.registration_id);
+                let wrapped = self.wrapped(evidence, key, &uri)?;
+                return Err(match wrapped {
+                    Some(authentication_key) => RegisterError::Challenge { authentication_key },
+                    None => RegisterError::Fault(Fault::Contended),
+                });
+            }
             if let Some(operation_id) = standing_refusal(&verdict, &view, now) {
                 return Ok(Accepted { operation_id });
             }
             let operation_id = self.operation_id(&view);
-            let record = record(&verdict, &view, explanation, &operation_id, now);
-            let record = Registration { etag: environment::etag(self.entropy.as_ref()), ..record };
+            let mut record = record(&verdict, &view, explanation, &operation_id, now);
+            let tpm = answered
+                .map(|key| TpmRegistration { challenge_key: key, authentication_key: None });
+            record.tpm = tpm;
+            record.etag = environment::etag(self.entropy.as_ref());
             let mut commit = commit_for(call, &view, &verdict, &record, evidence, now);
             if let Verdict::Assign(place) | Verdict::Keep(place) = verdict {
-                self.place(&mut commit, &view, &record, place, identity, now).await?;
+                let authentication = self.authentication(&place, evidence, &mut record)?;
+                let wanted = wanted(&view, &record, &place, authentication);
+                self.place(&mut commit, place, wanted, identity, now).await?;
             }
             let dps = view.instance.dps.name.clone();
             commit.writes.push(Write::Registration(dps, Box::new(record)));
@@ -186,6 +213,7 @@ impl Service {
                 Evidence::None => None,
                 Evidence::X509(_) => Some(Mechanism::X509),
                 Evidence::Sas(_) => Some(Mechanism::SymmetricKey),
+                Evidence::Tpm(_) => Some(Mechanism::Tpm),
             })),
         }
     }
@@ -198,7 +226,7 @@ impl Service {
     ) -> Result<Option<RegistrationView>, Fault> {
         let leaf = match evidence {
             Evidence::X509(presented) => presented.first().map(|leaf| leaf.content_hash()),
-            Evidence::None | Evidence::Sas(_) => None,
+            Evidence::None | Evidence::Sas(_) | Evidence::Tpm(_) => None,
         };
         Ok(self.store.registration_view(dps, registration_id, leaf.as_ref()).await?)
     }
@@ -210,13 +238,70 @@ impl Service {
         format!("5.{instance}.{}", environment::guid(self.entropy.as_ref()))
     }
 
+    /// What the device will show to its hub. A TPM gets a fresh key at each registration, and with
+    /// the record its wrapping.
+    fn authentication(
+        &self,
+        place: &Placement,
+        evidence: &Evidence,
+        record: &mut Registration,
+    ) -> Result<Authentication, Fault> {
+        Ok(match &place.credential {
+            HubCredential::Sas { primary, secondary } => {
+                Authentication::Sas { primary: primary.clone(), secondary: secondary.clone() }
+            }
+            HubCredential::SelfSigned { thumbprint } => {
+                let leaf = Some(Thumbprint::Sha256(*thumbprint));
+                Authentication::SelfSigned { primary: leaf, secondary: leaf }
+            }
+            HubCredential::Wrapped => {
+                let fresh =
+                    || environment::key::<{ limits::HUB_KEY_GENERATED_BYTES }>(&*self.entropy);
+                let primary = fresh();
+                let wrapped = self.wrapped(evidence, &primary, place.to.hub.as_str())?;
+                if let Some(tpm) = &mut record.tpm {
+                    tpm.authentication_key = wrapped.map(|wrapped| STANDARD.encode(wrapped));
+                }
+                Authentication::Sas { primary, secondary: fresh() }
+            }
+        })
+    }
+
+    /// A key wrapped for the TPM that is shown; none where none is.
+    fn wrapped(
+        &self,
+        evidence: &Evidence,
+        key: &SymmetricKey,
+        uri: &str,
+    ) -> Result<Option<Vec<u8>>, Fault> {
+        let Evidence::Tpm(shown) = evidence else { return Ok(None) };
+        let entropy = environment::bytes(self.entropy.as_ref());
+        Ok(Some(seal(&shown.endorsement_key, &shown.storage_root_key, key, uri, &entropy)?))
+    }
+
+    /// What all challenges of an instance are derived from, made when the first is asked for.
+    async fn make_challenge_secret(&self, call: &Call, dps: &ServiceName) -> Result<(), Fault> {
+        let secret =
+            environment::key::<{ limits::SYMMETRIC_KEY_GENERATED_BYTES }>(self.entropy.as_ref());
+        let made = self
+            .change_dps(call, dps, ("dps.challenge-secret", dps.as_str()), |dps| {
+                dps.challenge_secret.get_or_insert_with(|| secret.clone());
+                Ok(())
+            })
+            .await;
+        match made {
+            Err(ApiError::Fault(fault)) => Err(fault),
+            // Whatever else is in the way shows when the registration is judged again.
+            Ok(_) | Err(_) => Ok(()),
+        }
+    }
+
     /// The identity's part of an assignment: record and identity are one commit.
     async fn place(
         &self,
         commit: &mut Commit,
-        view: &RegistrationView,
-        record: &Registration,
         place: Placement,
+        wanted: Wanted,
         identity: Identity,
         now: Timestamp,
     ) -> Result<(), Fault> {
@@ -230,7 +315,6 @@ impl Service {
         };
         commit.conditions.push(device_condition(&place.to, there.as_ref()));
         let left_behind = left.as_ref().map(provisioned);
-        let wanted = wanted(view, record, &place);
         let fresh = provision(wanted, there.as_ref().map(provisioned), left_behind.as_ref(), now);
         let hub = place.to.hub.clone();
         let id = place.to.device_id.clone();
@@ -315,10 +399,22 @@ impl From<Fault> for PollError {
     }
 }
 
+/// Whether a TPM that has an entry can not be challenged yet.
+fn lacks_challenge_secret(view: &RegistrationView, evidence: &Evidence) -> bool {
+    let enrolled = view.individual_by_id.as_ref().map(|found| &found.value.attestation);
+    view.instance.dps.challenge_secret.is_none()
+        && matches!(evidence, Evidence::Tpm(_))
+        && matches!(enrolled, Some(IndividualAttestation::Tpm { .. }))
+}
+
 /// The operation of a refusal that stands as it is: same entry, same status, a moment ago.
 fn standing_refusal(verdict: &Verdict, view: &RegistrationView, now: Timestamp) -> Option<String> {
     let Verdict::Conclude(Conclusion::Disabled { entry }) = verdict else { return None };
     let record = &view.registration.as_ref()?.value;
+    // A TPM polls with the challenge that it answered, so its record has to be written.
+    if record.mechanism == Mechanism::Tpm {
+        return None;
+    }
     let stands = record.status == RegistrationStatus::Disabled
         && record.decided_by == *entry
         && now.since(record.updated) < REFUSAL_REWRITTEN_AFTER;
@@ -337,7 +433,9 @@ fn record(
     let decided_by = decided_by(verdict);
     let owner = match (verdict, old) {
         (Verdict::Assign(_) | Verdict::Keep(_), _) | (_, None) => decided_by.clone(),
-        (Verdict::Conclude(_) | Verdict::Reject(_), Some(old)) => old.owner.clone(),
+        (Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_), Some(old)) => {
+            old.owner.clone()
+        }
     };
     let (status, substatus, failure, assignment) = match verdict {
         Verdict::Assign(place) | Verdict::Keep(place) => {
@@ -348,7 +446,9 @@ fn record(
             let kept = old.and_then(|old| old.assignment.clone());
             (RegistrationStatus::Failed, None, Some(failure.clone()), kept)
         }
-        Verdict::Conclude(Conclusion::Disabled { .. }) | Verdict::Reject(_) => {
+        Verdict::Conclude(Conclusion::Disabled { .. })
+        | Verdict::Challenge(_)
+        | Verdict::Reject(_) => {
             let kept = old.and_then(|old| old.assignment.clone());
             (RegistrationStatus::Disabled, None, None, kept)
         }
@@ -371,6 +471,7 @@ fn record(
         earlier_operation_ids: earlier.take(EARLIER_OPERATIONS_MAX).collect(),
         mechanism: explanation.mechanism.unwrap_or(Mechanism::X509),
         chain: explanation.chain.clone(),
+        tpm: None,
         created: old.map_or(now, |old| old.created),
         updated: now,
         etag: old.map_or_else(|| model::Etag::new(""), |old| old.etag.clone()),
@@ -384,8 +485,8 @@ fn decided_by(verdict: &Verdict) -> EntryRef {
         Verdict::Conclude(Conclusion::Disabled { entry } | Conclusion::Failed { entry, .. }) => {
             entry.clone()
         }
-        // A rejection leaves no record; this names no entry that could ever be.
-        Verdict::Reject(_) => EntryRef {
+        // Neither leaves a record; this names no entry that could ever be.
+        Verdict::Challenge(_) | Verdict::Reject(_) => EntryRef {
             id: provisioning::enrollment::EntryId::Individual(unnamed()),
             created: Timestamp::ZERO,
         },
@@ -443,16 +544,12 @@ fn provisioned(view: &DeviceView) -> Provisioned {
     Provisioned { device, twin }
 }
 
-fn wanted(view: &RegistrationView, record: &Registration, place: &Placement) -> Wanted {
-    let authentication = match &place.credential {
-        HubCredential::Sas { primary, secondary } => {
-            Authentication::Sas { primary: primary.clone(), secondary: secondary.clone() }
-        }
-        HubCredential::SelfSigned { thumbprint } => {
-            let leaf = Some(Thumbprint::Sha256(*thumbprint));
-            Authentication::SelfSigned { primary: leaf, secondary: leaf }
-        }
-    };
+fn wanted(
+    view: &RegistrationView,
+    record: &Registration,
+    place: &Placement,
+    authentication: Authentication,
+) -> Wanted {
     Wanted {
         device_id: place.to.device_id.clone(),
         authentication,

@@ -4,6 +4,9 @@
 
 use std::fmt;
 
+use attestation::tpm::{EndorsementKey, StorageRootKey};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use model::{IdScope, RegistrationId, Timestamp};
 use provisioning::enrollment::{EntryId, Mechanism};
 use provisioning::registration::{Registration, RegistrationStatus, Substatus};
@@ -94,6 +97,23 @@ pub struct TpmBody {
     pub storage_root_key: Option<String>,
 }
 
+impl TpmBody {
+    /// The two keys; every SDK sends both.
+    ///
+    /// # Errors
+    /// [`ApiFault::MissingMember`] without a storage root key, [`ApiFault::Invalid`] for a key
+    /// that can not be challenged.
+    pub fn keys(&self) -> Result<(EndorsementKey, StorageRootKey), ApiFault> {
+        let endorsement_key = EndorsementKey::from_base64(&self.endorsement_key)
+            .map_err(|because| ApiFault::Invalid(format!("tpm.endorsementKey {because}")))?;
+        let shown = self.storage_root_key.as_deref();
+        let shown = shown.ok_or(ApiFault::MissingMember { member: "tpm.storageRootKey" })?;
+        let storage_root_key = StorageRootKey::from_base64(shown)
+            .map_err(|because| ApiFault::Invalid(format!("tpm.storageRootKey {because}")))?;
+        Ok((endorsement_key, storage_root_key))
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RegisterJson {
@@ -172,6 +192,32 @@ pub fn accepted(operation_id: &str) -> Answer {
     }
 }
 
+/// The name of the key that a TPM is challenged with, which C's SDK gives back as `skn`.
+const CHALLENGE_KEY_NAME: &str = "registration";
+
+/// The challenge of a TPM: 401 with a key that is wrapped for it. There is no `status`, which no
+/// SDK wants there. Source: `dps-device-api` §6.4.
+pub fn challenged(authentication_key: &[u8]) -> Answer {
+    Answer {
+        status: 401,
+        retry_after: None,
+        body: ascii_json(&ChallengeJson {
+            message: "Authorization required.",
+            authentication_key: STANDARD.encode(authentication_key),
+            key_name: CHALLENGE_KEY_NAME,
+        }),
+    }
+}
+
+/// `TpmRegistrationResponse`, as its readers know it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ChallengeJson {
+    message: &'static str,
+    authentication_key: String,
+    key_name: &'static str,
+}
+
 /// The answer to a poll: 202 while assigning, 200 with the result after that.
 ///
 /// `presented` is the id as the device spells it, which is what it gets back.
@@ -231,6 +277,8 @@ enum Word {
 #[serde(rename_all = "camelCase")]
 struct RegistrationResult<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
+    tpm: Option<TpmResult<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     x509: Option<OfGroup<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     symmetric_key: Option<OfGroup<'a>>,
@@ -256,6 +304,13 @@ struct RegistrationResult<'a> {
     payload: Option<&'a Map<String, Value>>,
 }
 
+/// The hub key, wrapped for the TPM that has proven itself; every SDK demands it.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct TpmResult<'a> {
+    authentication_key: &'a str,
+}
+
 /// `{"enrollmentGroupId": …}`, empty for an individual enrollment.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -277,6 +332,7 @@ impl<'a> RegistrationResult<'a> {
             (Shown::AsStored, RegistrationStatus::Failed) => Word::Failed,
         };
         let bare = Self {
+            tpm: None,
             x509: None,
             symmetric_key: None,
             registration_id: presented.as_str(),
@@ -321,7 +377,9 @@ impl<'a> RegistrationResult<'a> {
             Mechanism::Tpm => (None, None),
         };
         let place = record.assignment.as_ref();
+        let wrapped = record.tpm.as_ref().and_then(|tpm| tpm.authentication_key.as_deref());
         Self {
+            tpm: wrapped.map(|authentication_key| TpmResult { authentication_key }),
             x509,
             symmetric_key,
             assigned_hub: place.map(|place| place.hub.as_str()),

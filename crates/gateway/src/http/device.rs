@@ -5,8 +5,8 @@ use std::sync::Arc;
 use dialect::rest::device::{self, Address, Answer, Route};
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use model::ServiceName;
-use provisioning::view::{Evidence, RegistrationRequest};
-use service::{Call, PollError, Polled};
+use provisioning::view::{Evidence, RegistrationRequest, TpmEvidence};
+use service::{Call, PollError, Polled, RegisterError};
 
 use super::{Asked, Reply};
 use crate::metrics::Operation;
@@ -35,14 +35,33 @@ pub(super) async fn answer(
     let answer = match &route {
         Route::Register(_) => {
             let body = device::register_body(id, asked.json_body().map_err(fault)?);
+            let body = body.map_err(fault)?;
+            let evidence = match &body.tpm {
+                Some(tpm) => {
+                    let (endorsement_key, storage_root_key) = tpm.keys().map_err(fault)?;
+                    let token = asked.token();
+                    Evidence::Tpm(Box::new(TpmEvidence {
+                        endorsement_key,
+                        storage_root_key,
+                        token,
+                    }))
+                }
+                None => evidence,
+            };
             let request = RegistrationRequest {
                 registration_id: id.clone(),
                 api_version: version.as_str().to_owned(),
-                payload: body.map_err(fault)?.payload,
+                payload: body.payload,
             };
             let call = Call { actor: format!("device {id}"), ..asked.call.clone() };
             let accepted = gateway.service.register(&call, &dps, &request, &evidence).await;
-            device::accepted(&accepted.map_err(|error| faults::register(&error))?.operation_id)
+            match accepted {
+                Ok(accepted) => device::accepted(&accepted.operation_id),
+                Err(RegisterError::Challenge { authentication_key }) => {
+                    device::challenged(&authentication_key)
+                }
+                Err(error) => return Err(faults::register(&error)),
+            }
         }
         Route::Poll(_, operation) => {
             let polled = gateway.service.poll(&dps, id, operation, &evidence).await;

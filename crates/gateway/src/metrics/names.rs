@@ -397,7 +397,12 @@ macro_rules! words {
 }
 
 words!(Protocol { Mqtt => "mqtt", MqttWebSocket => "mqtt-ws", Https => "https", Other => "other" });
-words!(Attestation { Succeeded => "succeeded", Failed => "failed", Blocked => "blocked" });
+words!(Attestation {
+    Succeeded => "succeeded",
+    Failed => "failed",
+    Blocked => "blocked",
+    Challenged => "challenged",
+});
 words!(RegistrationOutcome {
     Assigned => "assigned",
     Failed => "failed",
@@ -412,6 +417,7 @@ words!(VerdictKind {
     Failed => "failed",
     Stranger => "stranger",
     QuotaReached => "quota_reached",
+    Challenge => "challenge",
 });
 words!(SignInOutcome {
     Granted => "granted",

@@ -2,6 +2,7 @@
 //!
 
 use attestation::SymmetricKey;
+use attestation::tpm::EndorsementKey;
 use attestation::x509::Certificate;
 use model::{CertificateName, Secret, Sha256};
 
@@ -229,11 +230,9 @@ fn key_pair(
 /// A TPM is known by its endorsement key; its storage root key is taken as given.
 fn tpm(draft: Option<&TpmDraft>) -> Result<IndividualAttestation, DraftError> {
     let draft = draft.ok_or(DraftError::AttestationMissing(Mechanism::Tpm))?;
-    let endorsement_key = draft
-        .endorsement_key
-        .clone()
-        .filter(|key| is_base64(key))
-        .ok_or(DraftError::EndorsementKey)?;
+    let endorsement_key = draft.endorsement_key.clone().unwrap_or_default();
+    EndorsementKey::from_base64(&endorsement_key)
+        .map_err(|because| DraftError::EndorsementKey { because })?;
     let storage_root_key = draft.storage_root_key.clone().filter(|key| !key.is_empty());
     if storage_root_key.as_deref().is_some_and(|key| !is_base64(key)) {
         return Err(DraftError::StorageRootKey);

@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use attestation::tpm::PublicError;
 use model::IdError;
 
 use crate::enrollment::{EntryId, Mechanism};
@@ -117,8 +118,11 @@ pub enum DraftError {
         /// Which slot.
         slot: Slot,
     },
-    /// The endorsement key is missing or no base64.
-    EndorsementKey,
+    /// The endorsement key is missing, or not one whose TPM can be challenged.
+    EndorsementKey {
+        /// What is wrong with it.
+        because: PublicError,
+    },
     /// The storage root key is no base64.
     StorageRootKey,
     /// V-30: the endorsement key belongs to another entry.
@@ -225,9 +229,10 @@ impl fmt::Display for DraftError {
                 "attestation.symmetricKey.{slot}Key is not base64 of 16 to 64 bytes: correct it, \
                  or leave it out to have one generated"
             ),
-            Self::EndorsementKey => f.write_str(
-                "attestation.tpm.endorsementKey is not base64 of a TPM2B_PUBLIC: give the \
-                 endorsement key's public part",
+            Self::EndorsementKey { because } => write!(
+                f,
+                "attestation.tpm.endorsementKey {because}: give base64 of the TPM2B_PUBLIC of an \
+                 endorsement key, RSA 2048 or ECC P-256"
             ),
             Self::StorageRootKey => f.write_str(
                 "attestation.tpm.storageRootKey is not base64 of a TPM2B_PUBLIC: correct it or \

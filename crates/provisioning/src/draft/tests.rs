@@ -63,6 +63,7 @@ fn instance() -> InstanceView {
             linked_hubs: vec![linked("hub1.localhost"), linked("hub2.localhost")],
             policies: Vec::new(),
             quota: Quota::default(),
+            challenge_secret: None,
             created: NOW,
         },
         groups: Vec::new(),

@@ -13,4 +13,5 @@ mod poll;
 mod possession;
 mod properties;
 mod records;
+mod tpm;
 mod world;

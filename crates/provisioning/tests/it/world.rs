@@ -15,7 +15,7 @@ use provisioning::enrollment::{
     ProvisioningStatus, Settings, Slots, Stamp,
 };
 use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota};
-use provisioning::registration::{Registration, RegistrationStatus};
+use provisioning::registration::{Registration, RegistrationStatus, TpmRegistration};
 use provisioning::view::{
     Evidence, InstanceView, RegistrationRequest, RegistrationView, Versioned,
 };
@@ -143,6 +143,7 @@ impl World {
                 linked_hubs: vec![hub("hub1.localhost"), hub("hub2.localhost")],
                 policies: Vec::new(),
                 quota: Quota::default(),
+                challenge_secret: Some(key(250)),
                 created: NOW,
             },
             individuals: Vec::new(),
@@ -241,7 +242,7 @@ impl World {
         let wanted = id(registration_id);
         let leaf = match evidence {
             Evidence::X509(chain) => chain.first().map(Certificate::content_hash),
-            Evidence::None | Evidence::Sas(_) => None,
+            Evidence::None | Evidence::Sas(_) | Evidence::Tpm(_) => None,
         };
         let holds = |entry: &&Individual| match &entry.attestation {
             IndividualAttestation::ClientCertificates(slots) => {
@@ -292,7 +293,7 @@ impl World {
 
     /// Registers and keeps the record, as the service would.
     pub fn register(&mut self, name: &str, evidence: &Evidence) -> Verdict {
-        let Decision { verdict, explanation } = self.decision(name, evidence);
+        let Decision { verdict, explanation, answered } = self.decision(name, evidence);
         if let Verdict::Assign(place) | Verdict::Keep(place) = &verdict {
             self.record = Some(Registration {
                 registration_id: id(name),
@@ -307,6 +308,10 @@ impl World {
                 earlier_operation_ids: Vec::new(),
                 mechanism: explanation.mechanism.unwrap(),
                 chain: explanation.chain.clone(),
+                tpm: answered.map(|challenge_key| TpmRegistration {
+                    challenge_key,
+                    authentication_key: None,
+                }),
                 created: NOW,
                 updated: NOW,
                 etag: Etag::new("e"),
@@ -332,6 +337,7 @@ pub fn word(verdict: &Verdict) -> String {
             format!("disabled by {}", entry(&by.id))
         }
         Verdict::Conclude(Conclusion::Failed { .. }) => "failed".to_owned(),
+        Verdict::Challenge(_) => "challenge".to_owned(),
         Verdict::Reject(Rejection::Stranger { .. }) => "401".to_owned(),
         Verdict::Reject(Rejection::QuotaReached { .. }) => "403".to_owned(),
     }

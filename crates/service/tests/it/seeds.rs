@@ -14,13 +14,16 @@ fn disabled(mut json: serde_json::Value) -> serde_json::Value {
 }
 
 fn tpm() -> serde_json::Value {
-    // The endorsement key of `dps-device-api` §6.4 by its public prefix, padded to its size.
-    let mut key = vec![0x01, 0x3A];
-    key.extend(std::iter::repeat_n(0_u8, 314));
-    use base64::Engine;
-    let key = base64::engine::general_purpose::STANDARD.encode(key);
-    json!({"attestation": {"type": "tpm", "tpm": {"endorsementKey": key}}})
+    json!({"attestation": {"type": "tpm", "tpm": {"endorsementKey": ENDORSEMENT_KEY}}})
 }
+
+/// That of Microsoft's samples and of the SDKs' own tests.
+const ENDORSEMENT_KEY: &str = "\
+    AToAAQALAAMAsgAgg3GXZ0SEs/gakMyNRqXXJP1S124GUgtk8qHaGzMUaaoABgCAAEMAEAgAAAAAAAEAxsj2gUScTk1U\
+    juioeTlfGYZrrimExB+bScH75adUMRIi2UOMxG1kw4y+9RW/IVoMl4e620VxZad0ARX2gUqVjYO7KPVt3dyKhZS3dkcv\
+    fBisBhP1XH9B33VqHG9SHnbnQXdBUaCgKAfxome8UmBKfe+naTsE5fkvjb/do3/dD6l4sGBwFCnKRdln4XpM03zLpoHF\
+    ao8zOwt8l/uP3qUIxmCYv9A7m69Ms+5/pCkTu/rK4mRDsfhZ0QLfbzVI6zQFOKF/rwsfBtFeWlWtcuJMKlXdD8TXWElT\
+    zgh7JS4qhFzreL0c1mI0GCj+Aws0usZh7dLIVPnlgZcBhgy1SSDQMQ==";
 
 async fn refused_individual(w: &World, json: &serde_json::Value) -> ApiError {
     let draft = individual("dev", json);

@@ -84,6 +84,7 @@ pub fn dps(name: &str) -> Dps {
         linked_hubs: Vec::new(),
         policies: Vec::new(),
         quota: Quota::default(),
+        challenge_secret: None,
         created: at(0),
     }
 }
@@ -183,6 +184,7 @@ pub fn refused(id: &str, owner: EntryRef, updated: i64) -> Registration {
         earlier_operation_ids: Vec::new(),
         mechanism: Mechanism::SymmetricKey,
         chain: Vec::new(),
+        tpm: None,
         created: at(0),
         updated: at(updated),
         etag: Etag::new("e"),

@@ -96,10 +96,16 @@ fn stranger(shown: Option<Mechanism>, because: Option<&Disbelief>) -> WireError 
                 | Disbelief::CommonName { .. }
                 | Disbelief::Signature
                 | Disbelief::TokenExpired { .. }
-                | Disbelief::TokenResource,
+                | Disbelief::TokenResource
+                | Disbelief::EndorsementKey
+                | Disbelief::Unanswered,
             )
             | None => "Invalid certificate.",
         }),
+        // M-25: a TPM is public until it is challenged, and there is no challenge without an entry.
+        Some(Mechanism::Tpm) if because != Some(&Disbelief::Unanswered) => {
+            not_found(&Missing::Enrollment)
+        }
         Some(Mechanism::SymmetricKey | Mechanism::Tpm) | None => UNAUTHORIZED.says("Unauthorized"),
     }
 }
@@ -120,7 +126,7 @@ fn draft(fault: &DraftError) -> WireError {
         | DraftError::UnknownCertificate { .. }
         | DraftError::UnknownCa { .. }
         | DraftError::SymmetricKey { .. }
-        | DraftError::EndorsementKey
+        | DraftError::EndorsementKey { .. }
         | DraftError::StorageRootKey
         | DraftError::MechanismChanged { .. }
         | DraftError::CustomAllocationMissing { .. }

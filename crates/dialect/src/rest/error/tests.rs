@@ -3,6 +3,7 @@
 use ::hub::draft::{DraftError as DeviceError, Slot as DeviceSlot};
 use ::hub::permit;
 use attestation::access;
+use attestation::tpm::PublicError;
 use model::IdError;
 use provisioning::decide::Rejection;
 use provisioning::draft::{DraftError, Slot, X509Member};
@@ -36,6 +37,8 @@ fn disbeliefs() -> Vec<Disbelief> {
         Disbelief::TokenExpired { expires: NOW },
         Disbelief::TokenResource,
         Disbelief::NotInChain,
+        Disbelief::EndorsementKey,
+        Disbelief::Unanswered,
         Disbelief::CaMissing { because: because() },
     ]
 }
@@ -51,9 +54,17 @@ fn a_stranger_learns_the_class_of_its_evidence_alone() {
             false => "401002 Invalid certificate.",
         };
         assert_eq!(told(Some(Mechanism::X509)), x509, "{rejection:?}");
-        for shown in [Some(Mechanism::SymmetricKey), Some(Mechanism::Tpm), None] {
+        for shown in [Some(Mechanism::SymmetricKey), None] {
             assert_eq!(told(shown), "401000 Unauthorized", "{rejection:?}");
         }
+        // M-25, S-10; what else a TPM can be told is that it is to answer.
+        let Rejection::Stranger { because } = &rejection else { unreachable!() };
+        let unanswered = matches!(because, Disbelief::Unanswered);
+        let tpm = match unanswered {
+            true => "401000 Unauthorized",
+            false => "404201 Enrollment not found.",
+        };
+        assert_eq!(told(Some(Mechanism::Tpm)), tpm, "{rejection:?}");
     }
     let polled = |shown| line(&dps(DpsFault::Stranger(shown)));
     assert_eq!(polled(Some(Mechanism::X509)), "401002 Invalid certificate.");
@@ -140,7 +151,7 @@ fn draft_errors() -> Vec<DraftError> {
         DraftError::UnknownCertificate { member, slot: Slot::Secondary },
         DraftError::UnknownCa { slot: Slot::Primary, name: text() },
         DraftError::SymmetricKey { slot: Slot::Primary },
-        DraftError::EndorsementKey,
+        DraftError::EndorsementKey { because: PublicError::Roca },
         DraftError::StorageRootKey,
         DraftError::MechanismChanged { from: Mechanism::X509, to: Mechanism::Tpm },
         DraftError::CustomAllocationMissing { member: "customAllocationDefinition" },

@@ -1,5 +1,7 @@
 //! V-06 to V-17, V-25, V-28, V-30, A-45 to A-48.
 
+use ::attestation::tpm::PublicError;
+
 use super::*;
 
 /// The keys of an individual, in base64.
@@ -33,7 +35,13 @@ fn signing_slots(entry: &Group) -> Slots<Certificate> {
     slots.clone()
 }
 
-const EK: &str = "AToAAQALAAMAsgAgg3GXZ0SEs/gakMyNRqXXJP1S124=";
+/// The endorsement key of Microsoft's samples and of the SDKs' own tests.
+const EK: &str = "\
+    AToAAQALAAMAsgAgg3GXZ0SEs/gakMyNRqXXJP1S124GUgtk8qHaGzMUaaoABgCAAEMAEAgAAAAAAAEAxsj2gUScTk1U\
+    juioeTlfGYZrrimExB+bScH75adUMRIi2UOMxG1kw4y+9RW/IVoMl4e620VxZad0ARX2gUqVjYO7KPVt3dyKhZS3dkcv\
+    fBisBhP1XH9B33VqHG9SHnbnQXdBUaCgKAfxome8UmBKfe+naTsE5fkvjb/do3/dD6l4sGBwFCnKRdln4XpM03zLpoHF\
+    ao8zOwt8l/uP3qUIxmCYv9A7m69Ms+5/pCkTu/rK4mRDsfhZ0QLfbzVI6zQFOKF/rwsfBtFeWlWtcuJMKlXdD8TXWElT\
+    zgh7JS4qhFzreL0c1mI0GCj+Aws0usZh7dLIVPnlgZcBhgy1SSDQMQ==";
 
 fn tpm(endorsement_key: Option<&str>, storage_root_key: Option<&str>) -> AttestationDraft {
     AttestationDraft {
@@ -307,8 +315,13 @@ fn v_28_signing_certificates_and_ca_references_may_be_exchanged() {
 fn v_30_an_endorsement_key_is_demanded_and_known_for_the_look_up() {
     let entry = put(&individual_draft(tpm(Some(EK), None)), None, &instance()).unwrap();
     assert_eq!(endorsement_key_of(&entry), Some(EK));
-    for bad in [None, Some(""), Some("x"), Some("===="), Some("AB*D")] {
-        assert_eq!(refused(tpm(bad, None)), DraftError::EndorsementKey, "{bad:?}");
+    for (bad, because) in [
+        (None, PublicError::Truncated),
+        (Some(""), PublicError::Truncated),
+        (Some("x"), PublicError::NotBase64),
+        (Some("AToA"), PublicError::Truncated),
+    ] {
+        assert_eq!(refused(tpm(bad, None)), DraftError::EndorsementKey { because }, "{bad:?}");
     }
 }
 
