@@ -11,6 +11,7 @@ exports.arguments = (own) => parseArgs({
     key: { type: 'string' },
     cert: { type: 'string' },
     'key-file': { type: 'string' },
+    tpm: { type: 'string' },
     transport: { type: 'string', default: 'mqtt' },
     ...own,
   },

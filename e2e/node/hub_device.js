@@ -7,6 +7,7 @@ const { Client, Message } = require('azure-iot-device');
 const { Mqtt, MqttWs } = require('azure-iot-device-mqtt');
 const { NoRetry } = require('azure-iot-common');
 const device = require('./device');
+const tpm = require('./tpm');
 
 const TRANSPORTS = { mqtt: Mqtt, 'mqtt-ws': MqttWs };
 
@@ -18,8 +19,10 @@ const args = device.arguments({
 function connect() {
   const identity = `HostName=${args.host};DeviceId=${args['device-id']}`;
   const credential = args.cert ? 'x509=true' : `SharedAccessKey=${args.key}`;
-  const client = Client.fromConnectionString(
-    `${identity};${credential}`, TRANSPORTS[args.transport]);
+  const client = args.tpm
+    ? Client.fromAuthenticationProvider(
+      tpm.authentication(args.host, args['device-id'], args.tpm), TRANSPORTS[args.transport])
+    : Client.fromConnectionString(`${identity};${credential}`, TRANSPORTS[args.transport]);
   if (args.cert) {
     client.setOptions(device.x509(args));
   }

@@ -7,6 +7,7 @@ const { ProvisioningDeviceClient } = require('azure-iot-provisioning-device');
 const { SymmetricKeySecurityClient } = require('azure-iot-security-symmetric-key');
 const { X509Security } = require('azure-iot-security-x509');
 const device = require('./device');
+const tpm = require('./tpm');
 
 const TRANSPORTS = { mqtt: Mqtt, 'mqtt-ws': MqttWs, http: Http };
 
@@ -16,16 +17,25 @@ const args = device.arguments({
   payload: { type: 'string' },
 });
 
-const security = args.cert
-  ? new X509Security(args['registration-id'], device.x509(args))
-  : new SymmetricKeySecurityClient(args['registration-id'], args.key);
+function credential(id) {
+  if (args.tpm) {
+    return tpm.security(id, args.tpm);
+  }
+  return args.cert
+    ? new X509Security(id, device.x509(args))
+    : new SymmetricKeySecurityClient(id, args.key);
+}
+
+const security = credential(args['registration-id']);
 const client = ProvisioningDeviceClient.create(
   args.host, args['id-scope'], new TRANSPORTS[args.transport](), security);
 if (args.payload !== undefined) {
   client.setProvisioningPayload(JSON.parse(args.payload));
 }
 
-client.register((error, state) => {
+client.register((error, result) => {
+  // With a TPM the SDK hands over the whole answer to the poll.
+  const state = (result && result.registrationState) || result;
   if (error) {
     device.say({ outcome: 'error', ...device.failure(error) });
   } else {

@@ -2,7 +2,7 @@
 
 use crate::matrix::{Client, Notes, Purpose};
 use crate::process::Conversation;
-use crate::{DPS, DeviceCertificate, Server, World};
+use crate::{DPS, DeviceCertificate, Server, Tpm, World};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -52,6 +52,7 @@ fn client(sdk: Sdk, purpose: Purpose, credential: Credential<'_>) -> Client {
     let credential = match credential {
         Credential::Key(_) => "symmetric key",
         Credential::Certificate(_) => "X.509",
+        Credential::Tpm(_) => "TPM",
     };
     let transport = match sdk {
         Sdk::PythonMqtt | Sdk::NodeMqtt => "MQTT",
@@ -75,6 +76,8 @@ pub enum Credential<'a> {
     /// A symmetric key, base64; for a group's device the derived one.
     Key(&'a str),
     Certificate(&'a DeviceCertificate),
+    /// A TPM; over HTTPS to register, and with Node alone.
+    Tpm(&'a Tpm),
 }
 
 impl Credential<'_> {
@@ -86,6 +89,7 @@ impl Credential<'_> {
                 .arg(&certificate.chain)
                 .arg("--key-file")
                 .arg(&certificate.key),
+            Self::Tpm(tpm) => command.current_dir(tpm.directory()).args(["--tpm", Tpm::SOCKET]),
         };
     }
 }
@@ -194,6 +198,15 @@ impl Outcome {
                 assert_eq!(self.text("type"), "UnauthorizedError", "{self:?}");
             }
         }
+    }
+
+    /// The service has no enrollment of this TPM's; the SDK takes any answer but 401 for a broken
+    /// service.
+    #[track_caller]
+    pub fn assert_unchallenged(&self) {
+        assert_eq!(self.text("outcome"), "error", "{self:?}");
+        assert_eq!(self.text("type"), "InvalidOperationError", "{self:?}");
+        assert!(self.text("message").contains("unauthorized error"), "{self:?}");
     }
 
     /// How the client told it, in the matrix's words.

@@ -12,6 +12,7 @@
 //! - [`Provisioning`], [`HubDevice`], [`NodeClient`] and [`PythonClient`] run the SDK programs of
 //!   `python/` and `node/`.
 //! - [`replay()`] sends what clients that can not run here would, from vectors made of their sources.
+//! - [`Tpm`] is a software TPM, in a [`tpm_world`].
 //! - [`Az`] runs the Azure command line, in an [`az_world`].
 //! - [`World::schemathesis`] asks everything that a server's OpenAPI documents say.
 //! - [`Tls`] and [`mqtt`] send any bytes, for what no SDK would say.
@@ -42,6 +43,7 @@ mod rest;
 mod sas;
 mod sdk;
 mod server;
+mod tpm;
 mod wire;
 mod world;
 
@@ -55,8 +57,9 @@ pub use replay::replay;
 pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;
+pub use tpm::Tpm;
 pub use wire::{Tls, Wire};
-pub use world::{World, az_world, bare_world, schemathesis_world, world};
+pub use world::{World, az_world, bare_world, schemathesis_world, tpm_world, world};
 
 /// The host that the provisioning service answers on.
 pub const DPS: &str = "dps.localhost";

@@ -1,6 +1,6 @@
 //! One test, alone with its own network, mounts and processes.
 
-use crate::{Az, matrix, sdk, server};
+use crate::{Az, matrix, sdk, server, tpm};
 use std::any::type_name_of_val;
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -114,6 +114,15 @@ pub fn az_world(body: impl FnOnce(&World)) {
     run(body, Needs::ServerAndAz);
 }
 
+/// Runs `body` as [`world`] does, where software TPMs can be had.
+///
+/// # Panics
+///
+/// As [`world`].
+pub fn tpm_world(body: impl FnOnce(&World)) {
+    run(body, Needs::ServerAndTpm);
+}
+
 /// Runs `body` as [`world`] does, with Schemathesis installed, and until `deadline`.
 ///
 /// # Panics
@@ -128,13 +137,14 @@ enum Needs {
     Server,
     NoServer,
     ServerAndAz,
+    ServerAndTpm,
     ServerAndSchemathesis(Duration),
 }
 
 impl Needs {
     const fn deadline(self) -> Duration {
         match self {
-            Self::Server | Self::NoServer => DEADLINE,
+            Self::Server | Self::NoServer | Self::ServerAndTpm => DEADLINE,
             Self::ServerAndAz => AZ_DEADLINE,
             Self::ServerAndSchemathesis(deadline) => deadline,
         }
@@ -148,7 +158,11 @@ fn run<F: FnOnce(&World)>(body: F, needs: Needs) {
         return;
     }
     let test = test_name(&body);
-    if let Err(why) = able() {
+    let able = match (able(), tpm::missing()) {
+        (Ok(()), Some(tool)) if needs == Needs::ServerAndTpm => Err(format!("no {tool}")),
+        (able, _) => able,
+    };
+    if let Err(why) = able {
         assert!(env::var("CI").as_deref() != Ok("true"), "{test} cannot run here: {why}");
         // Written past the test runner's capture: a test that didn't run says so.
         let _ = writeln!(io::stderr(), "skipped: {test}: {why}");

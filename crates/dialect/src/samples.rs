@@ -19,6 +19,14 @@ pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_893_456_000);
 pub(crate) const TRACKING: &str = "3226c2f7-3d30-425c-b83b-0c34335f8220";
 pub(crate) const OPERATION: &str = "5.316aac5bdc130deb.b1e02da8-c3a0-4ff2-a121-7ea7a6b7f550";
 
+/// The endorsement key of Microsoft's samples and of the SDKs' own tests.
+pub(crate) const ENDORSEMENT_KEY: &str = "\
+    AToAAQALAAMAsgAgg3GXZ0SEs/gakMyNRqXXJP1S124GUgtk8qHaGzMUaaoABgCAAEMAEAgAAAAAAAEAxsj2gUScTk1U\
+    juioeTlfGYZrrimExB+bScH75adUMRIi2UOMxG1kw4y+9RW/IVoMl4e620VxZad0ARX2gUqVjYO7KPVt3dyKhZS3dkcv\
+    fBisBhP1XH9B33VqHG9SHnbnQXdBUaCgKAfxome8UmBKfe+naTsE5fkvjb/do3/dD6l4sGBwFCnKRdln4XpM03zLpoHF\
+    ao8zOwt8l/uP3qUIxmCYv9A7m69Ms+5/pCkTu/rK4mRDsfhZ0QLfbzVI6zQFOKF/rwsfBtFeWlWtcuJMKlXdD8TXWElT\
+    zgh7JS4qhFzreL0c1mI0GCj+Aws0usZh7dLIVPnlgZcBhgy1SSDQMQ==";
+
 pub(crate) fn id(text: &str) -> RegistrationId {
     RegistrationId::parse(text).unwrap()
 }

@@ -39,6 +39,7 @@ mod s_c2;
 mod s_c3;
 mod s_c5;
 mod s_c6;
+mod s_c7;
 mod s_c8;
 mod scene;
 mod schemathesis;

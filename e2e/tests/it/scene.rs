@@ -2,7 +2,7 @@
 
 use e2e::{
     Authority, Credential, DeviceCertificate, HUB1, Outcome, Pki, Provisioning, Rest, Sdk, Server,
-    World,
+    Tpm, World,
 };
 use serde_json::{Value, json};
 
@@ -31,6 +31,11 @@ impl<'a> Scene<'a> {
     /// Registers a device that has a symmetric key.
     pub(crate) fn register_by_key(&self, sdk: Sdk, id: &str, key: &str) -> Outcome {
         self.provisioning.register(sdk, id, Credential::Key(key))
+    }
+
+    /// Registers a device that has a TPM.
+    pub(crate) fn register_by_tpm(&self, id: &str, tpm: &Tpm) -> Outcome {
+        self.provisioning.register(Sdk::NodeHttp, id, Credential::Tpm(tpm))
     }
 
     /// Registers a device that has a certificate.

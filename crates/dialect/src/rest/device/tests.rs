@@ -1,9 +1,13 @@
+use attestation::SymmetricKey;
 use provisioning::enrollment::EntryId;
+use provisioning::registration::TpmRegistration;
 use serde_json::json;
 
 use super::*;
 use crate::rest::error::dps;
-use crate::samples::{OPERATION, group_entry, id, individual_entry, record, text, value};
+use crate::samples::{
+    ENDORSEMENT_KEY, OPERATION, group_entry, id, individual_entry, record, text, value,
+};
 
 fn address() -> Address {
     Address { id_scope: IdScope::parse("0ne00ABCDEF").unwrap(), registration_id: id("dev-1") }
@@ -71,6 +75,60 @@ fn a_tpm_is_read_with_the_body() {
     let tpm = register_body(&id("dev-1"), body).unwrap().tpm.unwrap();
     assert_eq!(tpm.endorsement_key, "AToA");
     assert_eq!(tpm.storage_root_key.as_deref(), Some("ARoA"));
+}
+
+#[test]
+fn the_keys_of_a_tpm_are_both_there_and_both_keys() {
+    let keys = |endorsement_key: &str, storage_root_key: Option<&str>| {
+        let body = TpmBody {
+            endorsement_key: endorsement_key.to_owned(),
+            storage_root_key: storage_root_key.map(str::to_owned),
+        };
+        body.keys().map(|_| ()).map_err(|fault| {
+            let error = dps(&fault);
+            (error.status, error.message)
+        })
+    };
+    // Any storage key will do as a storage root key.
+    assert_eq!(keys(ENDORSEMENT_KEY, Some(ENDORSEMENT_KEY)), Ok(()));
+    for (endorsement_key, storage_root_key, named) in [
+        ("AToA", Some(ENDORSEMENT_KEY), "tpm.endorsementKey is cut short"),
+        (ENDORSEMENT_KEY, Some("?"), "tpm.storageRootKey is not base64"),
+        (ENDORSEMENT_KEY, None, "tpm.storageRootKey"),
+    ] {
+        let (status, message) = keys(endorsement_key, storage_root_key).unwrap_err();
+        assert_eq!(status, 400);
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+/// C wants `authenticationKey` and `keyName`, Node a 401, and nobody a `status`.
+#[test]
+fn a_challenge_is_401_with_a_key() {
+    let answer = challenged(&[0, 54, 255]);
+    assert_eq!((answer.status, answer.retry_after), (401, None));
+    assert_eq!(
+        text(&answer.body),
+        r#"{"message":"Authorization required.","authenticationKey":"ADb/","keyName":"registration"}"#
+    );
+}
+
+#[test]
+fn an_assigned_tpm_gets_its_hub_key_and_a_refused_one_does_not() {
+    let told = |status, shown| {
+        let challenge_key = SymmetricKey::from_bytes(vec![7; 32]).unwrap();
+        let authentication_key = Some("ADb/".to_owned());
+        let mut record = record(status, individual_entry(), Mechanism::Tpm);
+        record.tpm = Some(TpmRegistration { challenge_key, authentication_key });
+        value(&polled(&record, OPERATION, &id("dev-1"), shown).body)["registrationState"]["tpm"]
+            .take()
+    };
+    assert_eq!(
+        told(RegistrationStatus::Assigned, Shown::AsStored),
+        json!({"authenticationKey": "ADb/"})
+    );
+    assert_eq!(told(RegistrationStatus::Assigned, Shown::AsDisabled), Value::Null);
+    assert_eq!(told(RegistrationStatus::Failed, Shown::AsStored), Value::Null);
 }
 
 #[test]

@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::api_version::ApiVersion;
 use crate::rest::error::{ApiFault, dps};
 use crate::rest::service::{enrollment, group};
-use crate::samples::{certificate, group_id, id, instance, stamp};
+use crate::samples::{ENDORSEMENT_KEY, certificate, group_id, id, instance, stamp};
 
 fn version(text: &str) -> ApiVersion {
     ApiVersion::parse(text).unwrap()
@@ -126,7 +126,7 @@ fn csharp_sends_back_what_it_read() {
             "registrationState": {"registrationId": "dev-1", "status": "unassigned", "x": {}},
             "attestation": {
                 "type": "tpm",
-                "tpm": {"endorsementKey": "AToAAQALAAMAsgAg", "storageRootKey": null},
+                "tpm": {"endorsementKey": ENDORSEMENT_KEY, "storageRootKey": null},
             },
             "iotHubHostName": "hub1.localhost",
             "provisioningStatus": "Enabled",

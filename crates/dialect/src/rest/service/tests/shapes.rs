@@ -14,8 +14,8 @@ use crate::json::utf8_json;
 use crate::rest::service::attestation::AttestationJson;
 use crate::rest::service::{Keys, enrollment, group, registration};
 use crate::samples::{
-    certificate, group_entry, group_id, id, individual_entry, instance, key, record, stamp, text,
-    value,
+    ENDORSEMENT_KEY, certificate, group_entry, group_id, id, individual_entry, instance, key,
+    record, stamp, text, value,
 };
 
 fn individual(attestation: IndividualAttestation) -> Individual {
@@ -243,7 +243,7 @@ fn d_10_operators_see_the_last_hub_of_a_refused_device() {
 fn what_get_gives_can_be_put_back() {
     let (leaf, _) = certificate("dev-1");
     let tpm = IndividualAttestation::Tpm {
-        endorsement_key: "AToA".to_owned(),
+        endorsement_key: ENDORSEMENT_KEY.to_owned(),
         storage_root_key: Some("ARoA".to_owned()),
     };
     let version = ApiVersion::parse("2021-10-01").unwrap();
