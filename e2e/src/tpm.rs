@@ -17,7 +17,7 @@ const STARTS_WITHIN: Duration = Duration::from_secs(60);
 /// What a TPM test needs beside a server: the Debian packages `swtpm` and `tpm2-tools`.
 pub(crate) fn missing() -> Option<&'static str> {
     let missing = |tool: &&str| Command::new(tool).arg("--version").output().is_err();
-    ["swtpm", "tpm2_createek"].into_iter().find(|tool| missing(&tool))
+    ["swtpm", "tpm2_createek"].into_iter().find(missing)
 }
 
 /// A TPM with an endorsement key; the SDK makes its storage root key. It ends when dropped.

@@ -137,6 +137,8 @@ fn disbelief(because: &Value) -> String {
         "tokenExpired" => format!("the token expired at {}", told("expires")),
         "tokenResource" => "the token was made for another resource".to_owned(),
         "notInChain" => "no certificate of the chain belongs to it".to_owned(),
+        "endorsementKey" => "it has another endorsement key".to_owned(),
+        "unanswered" => "the TPM has yet to answer the challenge".to_owned(),
         _ => because.to_string(),
     }
 }
@@ -179,6 +181,7 @@ fn outcome(value: &Value) -> String {
         }
         "disabled" => format!("refused: {} is disabled", entry(at(content, &["entry"]))),
         "failed" => format!("let in, but not assigned: {}", failure(&told("kind"))),
+        "challenged" => "challenged: the TPM is to call again, with a token".to_owned(),
         "rejected" => format!("refused: {}", told("because")),
         _ => value.to_string(),
     }
@@ -265,6 +268,7 @@ sensor-thl-002 at 2026-02-03T04:05:06.0000000Z, on dps1, by mqtt
                  linked",
             ),
             (json!({"rejected": {"because": "nobody knows it"}}), "refused: nobody knows it"),
+            (json!("challenged"), "challenged: the TPM is to call again, with a token"),
         ] {
             assert_eq!(outcome(&value), words);
         }

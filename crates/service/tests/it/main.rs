@@ -17,4 +17,5 @@ mod policies;
 mod records;
 mod seeds;
 mod sessions;
+mod tpm;
 mod world;

@@ -18,7 +18,7 @@ fn tpm() -> serde_json::Value {
 }
 
 /// That of Microsoft's samples and of the SDKs' own tests.
-const ENDORSEMENT_KEY: &str = "\
+pub(crate) const ENDORSEMENT_KEY: &str = "\
     AToAAQALAAMAsgAgg3GXZ0SEs/gakMyNRqXXJP1S124GUgtk8qHaGzMUaaoABgCAAEMAEAgAAAAAAAEAxsj2gUScTk1U\
     juioeTlfGYZrrimExB+bScH75adUMRIi2UOMxG1kw4y+9RW/IVoMl4e620VxZad0ARX2gUqVjYO7KPVt3dyKhZS3dkcv\
     fBisBhP1XH9B33VqHG9SHnbnQXdBUaCgKAfxome8UmBKfe+naTsE5fkvjb/do3/dD6l4sGBwFCnKRdln4XpM03zLpoHF\
