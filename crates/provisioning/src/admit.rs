@@ -218,7 +218,9 @@ impl<'a, 'v> Judge<'a, 'v> {
             (IndividualAttestation::Tpm { endorsement_key, .. }, Evidence::Tpm(tpm)) => {
                 self.tpm(endorsement_key, tpm)
             }
-            (IndividualAttestation::Tpm { .. }, Evidence::Sas(token)) => self.tpm_polls(token),
+            (IndividualAttestation::Tpm { endorsement_key, .. }, Evidence::Sas(token)) => {
+                self.tpm_polls(endorsement_key, token)
+            }
             (
                 attestation,
                 Evidence::None | Evidence::X509(_) | Evidence::Sas(_) | Evidence::Tpm(_),
@@ -249,15 +251,18 @@ impl<'a, 'v> Judge<'a, 'v> {
         self.answered.is_some().then_some(()).ok_or(Disbelief::Unanswered)
     }
 
-    /// A TPM polls with the token that it registered with, and shows nothing else.
-    fn tpm_polls(&self, token: &SasToken) -> Result<(), Disbelief> {
+    /// A TPM polls with the token that it registered with, and shows nothing else; it must be the
+    /// enrolled one still.
+    fn tpm_polls(&self, enrolled: &str, token: &SasToken) -> Result<(), Disbelief> {
+        if self.expiry == TokenExpiry::Judged {
+            return Err(Disbelief::OtherMechanism { wanted: Mechanism::Tpm });
+        }
         let given = self.view.registration.as_ref().and_then(|found| found.value.tpm.as_ref());
-        match (self.expiry, given) {
-            (TokenExpiry::JudgedAt(_), Some(given)) if token.is_signed_by(&given.challenge_key) => {
-                Ok(())
-            }
-            (TokenExpiry::JudgedAt(_), _) => Err(Disbelief::Signature),
-            (TokenExpiry::Judged, _) => Err(Disbelief::OtherMechanism { wanted: Mechanism::Tpm }),
+        let given = given.filter(|given| token.is_signed_by(&given.challenge_key));
+        let given = given.ok_or(Disbelief::Signature)?;
+        match EndorsementKey::from_base64(enrolled).map(|key| key.name().digest()) {
+            Ok(enrolled) if enrolled == given.endorsement_key => Ok(()),
+            Ok(_) | Err(_) => Err(Disbelief::EndorsementKey),
         }
     }
 

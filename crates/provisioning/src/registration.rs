@@ -65,6 +65,8 @@ impl Registration {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct TpmRegistration {
+    /// The digest of its endorsement key's Name.
+    pub endorsement_key: Sha256,
     /// The key of the challenge that it answered: good for polls, consumed for registering (D-25).
     pub challenge_key: SymmetricKey,
     /// Base64 of its hub key, wrapped for it; with `assigned` only.

@@ -143,9 +143,7 @@ impl Service {
             }
             let operation_id = self.operation_id(&view);
             let mut record = record(&verdict, &view, explanation, &operation_id, now);
-            let tpm = answered
-                .map(|key| TpmRegistration { challenge_key: key, authentication_key: None });
-            record.tpm = tpm;
+            record.tpm = tpm(evidence, answered);
             record.etag = environment::etag(self.entropy.as_ref());
             let mut commit = commit_for(call, &view, &verdict, &record, evidence, now);
             if let Verdict::Assign(place) | Verdict::Keep(place) = verdict {
@@ -397,6 +395,13 @@ impl From<Fault> for PollError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
+}
+
+/// What the record keeps of a TPM that has answered.
+fn tpm(evidence: &Evidence, answered: Option<SymmetricKey>) -> Option<TpmRegistration> {
+    let (Evidence::Tpm(shown), Some(challenge_key)) = (evidence, answered) else { return None };
+    let endorsement_key = shown.endorsement_key.name().digest();
+    Some(TpmRegistration { endorsement_key, challenge_key, authentication_key: None })
 }
 
 /// Whether a TPM that has an entry can not be challenged yet.

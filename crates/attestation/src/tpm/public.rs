@@ -5,6 +5,7 @@ use std::fmt;
 use aws_lc_rs::agreement::{self, ParsedPublicKey, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use model::Sha256;
 
 use super::error::PublicError;
 use super::marshal::Reader;
@@ -38,6 +39,14 @@ impl Name {
         algorithm.copy_from_slice(&alg::SHA256.to_be_bytes());
         digest.copy_from_slice(&crate::sha256(public).0);
         Self(name)
+    }
+
+    /// The digest alone.
+    pub fn digest(&self) -> Sha256 {
+        let mut digest = [0; 32];
+        let (_, own) = self.0.split_at(2);
+        digest.copy_from_slice(own);
+        Sha256(digest)
     }
 
     /// Its bytes.

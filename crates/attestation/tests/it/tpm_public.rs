@@ -79,6 +79,7 @@ fn the_keys_of_sdks_are_read_and_named() {
     let digest = attestation::sha256(&rsa()[2..]);
     assert_eq!(key.name().as_bytes()[..2], [0x00, 0x0B]);
     assert_eq!(key.name().as_bytes()[2..], digest.0);
+    assert_eq!(key.name().digest(), digest);
     assert!(format!("{key:?}").contains(&digest.to_string()));
 
     let ecc = EndorsementKey::from_bytes(&hex(P256_ENDORSEMENT_KEY)).unwrap();

@@ -167,6 +167,21 @@ fn d_03_s_11_who_has_not_answered_learns_nothing_of_a_disabled_enrollment() {
     assert_eq!(world.verdict("tpm", &answer(&world)), "assigned by tpm");
 }
 
+/// As with a symmetric key that is replaced: what was enrolled is enrolled no more.
+#[test]
+fn d_13_a_tpm_that_another_has_replaced_polls_nothing() {
+    let mut world = world();
+    let key = challenged(&world);
+    let evidence = answer(&world);
+    world.register("tpm", &evidence);
+    let polls = Evidence::Sas(signed(&key));
+    assert_eq!(polled(&world, &polls), PollVerdict::Stored);
+    let endorsement_key = OTHER_KEY.to_owned();
+    world.individuals[0].attestation =
+        IndividualAttestation::Tpm { endorsement_key, storage_root_key: None };
+    assert_eq!(polled(&world, &polls), PollVerdict::Stranger);
+}
+
 #[test]
 fn other_evidence_does_not_open_a_tpms_enrollment() {
     let world = world();

@@ -309,6 +309,7 @@ impl World {
                 mechanism: explanation.mechanism.unwrap(),
                 chain: explanation.chain.clone(),
                 tpm: answered.map(|challenge_key| TpmRegistration {
+                    endorsement_key: tpm_of(evidence),
                     challenge_key,
                     authentication_key: None,
                 }),
@@ -320,6 +321,12 @@ impl World {
         }
         verdict
     }
+}
+
+/// The digest of the shown endorsement key's Name.
+fn tpm_of(evidence: &Evidence) -> model::Sha256 {
+    let Evidence::Tpm(shown) = evidence else { panic!("no TPM answered") };
+    shown.endorsement_key.name().digest()
 }
 
 pub fn word(verdict: &Verdict) -> String {

@@ -119,7 +119,11 @@ fn an_assigned_tpm_gets_its_hub_key_and_a_refused_one_does_not() {
         let challenge_key = SymmetricKey::from_bytes(vec![7; 32]).unwrap();
         let authentication_key = Some("ADb/".to_owned());
         let mut record = record(status, individual_entry(), Mechanism::Tpm);
-        record.tpm = Some(TpmRegistration { challenge_key, authentication_key });
+        record.tpm = Some(TpmRegistration {
+            endorsement_key: attestation::sha256(b"name"),
+            challenge_key,
+            authentication_key,
+        });
         value(&polled(&record, OPERATION, &id("dev-1"), shown).body)["registrationState"]["tpm"]
             .take()
     };
