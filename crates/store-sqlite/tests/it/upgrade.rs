@@ -109,7 +109,8 @@ async fn every_row_reads_back(store: &Sqlite, dumped: &mut Dumped) {
         for ca in &instance.ca_certificates {
             dumped.is("ca_certificate", &format!("{name}/{}", ca.value.name.key()), &ca.value);
         }
-        let entries = store.individuals(name, None, ALL).await.unwrap().rows;
+        let views = store.individual_views(name, None, ALL).await.unwrap().views;
+        let entries: Vec<_> = views.into_iter().map(|view| view.individual).collect();
         let count = u64::try_from(entries.len()).unwrap();
         assert_eq!(store.individual_count(name).await.unwrap(), count);
         for entry in entries {
