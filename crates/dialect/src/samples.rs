@@ -96,6 +96,7 @@ pub(crate) fn record(
             message: "Custom allocation failed with status code: 400".to_owned(),
         }),
         payload: None,
+        pending: None,
         operation_id: OPERATION.to_owned(),
         earlier_operation_ids: Vec::new(),
         mechanism,

@@ -81,5 +81,15 @@ pub const HANDSHAKES_MAX: usize = 512;
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = HANDSHAKES_MAX / 2;
 /// Connections open at once. Source: ours; a configured value replaces it.
 pub const CONNECTIONS_MAX: usize = 100_000;
+/// Questions that one webhook is asked at once; further devices wait. Source: ours.
+pub const CONSULTATIONS_PER_WEBHOOK_MAX: usize = 32;
+/// Registrations that wait for webhooks at once; beyond it a poll takes one up. Source: ours.
+pub const CONSULTATIONS_WAITING_MAX: usize = 10_000;
+/// How long a webhook's connection and handshake may take. Source: W-09.
+pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a webhook may take for its answer, further tries included. Source: W-09.
+pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(20);
+/// The largest answer of a webhook, in bytes. Source: ours; a twin and a payload fit.
+pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// How long a shutting-down server waits for its connections. Source: ours.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use crate::enrollment::{
 };
 use crate::explain::{Disbelief, FoundBy, Step};
 use crate::instance::CaCertificate;
-use crate::registration::ChainMember;
+use crate::registration::{ChainMember, TpmRegistration};
 use crate::view::{Evidence, InstanceView, RegistrationView, TpmEvidence};
 
 /// The wire resource that a device's token must be made for.
@@ -245,10 +245,22 @@ impl<'a, 'v> Judge<'a, 'v> {
         let (Some(secret), Some(token)) = (secret, token) else {
             return Err(Disbelief::Unanswered);
         };
-        self.answered = with_challenge(self.registration_id, shown, self.view, |challenge| {
-            challenge.answered(secret, token, self.now)
-        });
+        self.answered = match self.expiry {
+            TokenExpiry::Judged => {
+                with_challenge(self.registration_id, shown, self.view, |challenge| {
+                    challenge.answered(secret, token, self.now)
+                })
+            }
+            // The commit that began the operation has consumed the challenge, and kept its key.
+            TokenExpiry::JudgedAt(_) => self.given(token).map(|given| given.challenge_key.clone()),
+        };
         self.answered.is_some().then_some(()).ok_or(Disbelief::Unanswered)
+    }
+
+    /// What the record keeps of the TPM that signed the token.
+    fn given(&self, token: &SasToken) -> Option<&'v TpmRegistration> {
+        let given = self.view.registration.as_ref()?.value.tpm.as_ref()?;
+        token.is_signed_by(&given.challenge_key).then_some(given)
     }
 
     /// A TPM polls with the token that it registered with, and shows nothing else; it must be the
@@ -257,9 +269,7 @@ impl<'a, 'v> Judge<'a, 'v> {
         if self.expiry == TokenExpiry::Judged {
             return Err(Disbelief::OtherMechanism { wanted: Mechanism::Tpm });
         }
-        let given = self.view.registration.as_ref().and_then(|found| found.value.tpm.as_ref());
-        let given = given.filter(|given| token.is_signed_by(&given.challenge_key));
-        let given = given.ok_or(Disbelief::Signature)?;
+        let given = self.given(token).ok_or(Disbelief::Signature)?;
         match EndorsementKey::from_base64(enrolled).map(|key| key.name().digest()) {
             Ok(enrolled) if enrolled == given.endorsement_key => Ok(()),
             Ok(_) | Err(_) => Err(Disbelief::EndorsementKey),

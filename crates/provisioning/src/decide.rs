@@ -9,6 +9,7 @@
 //! | enabled | does the deciding entry let devices in? | `Conclude(Disabled)` |
 //! | quota | is there room for a new record (D-16)? | `Reject`, or `Conclude(Failed)` |
 //! | reprovision | does an assigned device stay? | `Keep` |
+//! | consult | what says the webhook (W-01 to W-10)? | `Consult`, then `Conclude(Failed)` |
 //! | allocate | which hub (L-01 to L-12)? | `Conclude(Failed)` |
 
 use attestation::SymmetricKey;
@@ -16,10 +17,11 @@ use model::{HostName, RegistrationId, Sha256, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::admit::{Admission, Appraisal, TokenExpiry, admission, admit, with_challenge};
-use crate::allocation::{allocate, no_hub};
+use crate::allocation::custom::{Answer, Consulted, Question};
+use crate::allocation::{Allocated, allocate, candidates, no_hub, policy};
 use crate::enrollment::{
-    Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism, ReprovisionPolicy,
-    Settings,
+    AllocationPolicy, Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism,
+    ReprovisionPolicy, Settings,
 };
 use crate::explain::{Disbelief, Explanation, Outcome, Step};
 use crate::registration::{
@@ -48,6 +50,8 @@ pub enum Verdict {
     Assign(Placement),
     /// Leave the device where it is, as its reprovision policy says; refresh its credential.
     Keep(Placement),
+    /// Accept the call, ask the operator's webhook, and decide again with its answer.
+    Consult(Question),
     /// Accept the call, write the record; the poll reads it.
     Conclude(Conclusion),
     /// Give the TPM this key to sign with; write no record (D-25).
@@ -75,6 +79,8 @@ pub struct Placement {
     pub initial_desired: Map<String, Value>,
     /// Whether the identity is an IoT Edge device; none leaves an existing one as it is.
     pub iot_edge: Option<bool>,
+    /// What a webhook hands to the device (W-04).
+    pub payload: Option<Value>,
     /// The identity that is left behind, on another hub or of another id.
     pub from: Option<Assigned>,
 }
@@ -148,14 +154,37 @@ pub fn decide(
     view: &RegistrationView,
     now: Timestamp,
 ) -> Decision {
+    judged(request, evidence, view, None, TokenExpiry::Judged, now)
+}
+
+/// Decides a registration that is under way since `since`, now that a webhook was asked.
+pub fn decide_further(
+    request: &RegistrationRequest,
+    evidence: &Evidence,
+    view: &RegistrationView,
+    consulted: Option<&Consulted>,
+    since: Timestamp,
+    now: Timestamp,
+) -> Decision {
+    judged(request, evidence, view, consulted, TokenExpiry::JudgedAt(since), now)
+}
+
+fn judged(
+    request: &RegistrationRequest,
+    evidence: &Evidence,
+    view: &RegistrationView,
+    consulted: Option<&Consulted>,
+    expiry: TokenExpiry,
+    now: Timestamp,
+) -> Decision {
     let Appraisal { admission, chain, mut steps, answered } =
-        admit(&request.registration_id, evidence, view, TokenExpiry::Judged, now);
+        admit(&request.registration_id, evidence, view, expiry, now);
     let verdict = match admission {
         Admission::Stranger(because) => stranger(request, evidence, view, because, now),
         Admission::Blocked(entry) => {
             Verdict::Conclude(Conclusion::Disabled { entry: entry.reference() })
         }
-        Admission::Admitted(entry) => place(request, evidence, view, entry, &mut steps),
+        Admission::Admitted(entry) => place(request, evidence, view, consulted, entry, &mut steps),
     };
     let explanation = Explanation {
         registration_id: request.registration_id.clone(),
@@ -191,6 +220,7 @@ fn place(
     request: &RegistrationRequest,
     evidence: &Evidence,
     view: &RegistrationView,
+    consulted: Option<&Consulted>,
     entry: Entry<'_>,
     steps: &mut Vec<Step>,
 ) -> Verdict {
@@ -206,23 +236,42 @@ fn place(
     if let Some(current) = &current {
         steps.push(Step::AssignedBefore { hub: current.hub.clone() });
     }
+    let failed =
+        |failure| Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
+    let policy = reprovision_policy(settings, &request.api_version);
+    let stays = !policy.update_hub_assignment;
+    let answer = match question(request, view, entry, current.as_ref().filter(|_| stays)) {
+        None => None,
+        // W-07: asked at every registration, whatever the reprovision policy.
+        Some(question) => {
+            let Some(consulted) = consulted.filter(|consulted| consulted.question == question)
+            else {
+                return Verdict::Consult(question);
+            };
+            match chosen(consulted, steps) {
+                Ok(chosen) => Some(chosen),
+                Err(failure) => return failed(failure),
+            }
+        }
+    };
+    let (answered_hub, answer) = answer.unzip();
+    let initial = InitialTwin::of(settings, answer);
     let placed = |to: Assigned, substatus, twin, from| Placement {
         entry: entry.reference(),
         to,
         substatus,
         credential,
         twin,
-        initial_tags: settings.initial_tags().cloned().unwrap_or_default(),
-        initial_desired: settings.initial_desired().cloned().unwrap_or_default(),
+        initial_tags: initial.tags(),
+        initial_desired: initial.desired(),
         iot_edge: settings.iot_edge,
+        payload: answer.and_then(|answer| answer.payload.clone()),
         from,
     };
-    let policy = reprovision_policy(settings, &request.api_version);
-    if let Some(current) = current.clone().filter(|_| !policy.update_hub_assignment) {
+    if let Some(current) = current.clone().filter(|_| stays) {
         if !is_linked(view, &current.hub) {
             // The device reads this: the hub's name is the operator's to see (D-10).
-            let failure = no_hub("the hub that the device is on is not linked any more");
-            return Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
+            return failed(no_hub("the hub that the device is on is not linked any more"));
         }
         steps.push(Step::Stays);
         return Verdict::Keep(placed(
@@ -232,11 +281,13 @@ fn place(
             None,
         ));
     }
-    let allocated = match allocate(settings, &view.instance.dps, &request.registration_id) {
+    let allocated = match answered_hub {
+        Some(hub) => Ok(Allocated { hub, by: AllocationPolicy::Custom }),
+        None => allocate(settings, &view.instance.dps, &request.registration_id),
+    };
+    let allocated = match allocated {
         Ok(allocated) => allocated,
-        Err(failure) => {
-            return Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
-        }
+        Err(failure) => return failed(failure),
     };
     steps.push(Step::Allocated { hub: allocated.hub.clone(), by: allocated.by });
     // an entry's new device id does not rename an assigned device.
@@ -248,6 +299,74 @@ fn place(
     let (substatus, twin) = reprovisioned(current.as_ref(), &to, policy);
     let from = current.filter(|current| *current != to);
     Verdict::Assign(placed(to, substatus, twin, from))
+}
+
+/// What the entry's webhook is to be asked; none for an entry without one. A device that stays
+/// where it is has no choice of hubs (L-14).
+fn question(
+    request: &RegistrationRequest,
+    view: &RegistrationView,
+    entry: Entry<'_>,
+    stays_at: Option<&Assigned>,
+) -> Option<Question> {
+    let settings = entry.settings();
+    let dps = &view.instance.dps;
+    if policy(settings, dps) != AllocationPolicy::Custom {
+        return None;
+    }
+    let record = view.registration.as_ref().map(|found| &found.value);
+    let linked_hubs = match stays_at {
+        Some(current) => vec![current.hub.clone()],
+        None => candidates(settings, dps).into_iter().map(|hub| hub.host.clone()).collect(),
+    };
+    Some(Question {
+        entry: entry.reference(),
+        version: entry.etag().clone(),
+        webhook: settings.custom_allocation.clone()?,
+        current: record.and_then(|record| record.assignment.clone()),
+        linked_hubs,
+        payload: request.payload.clone(),
+    })
+}
+
+/// What a webhook chose, noted in the explanation either way.
+fn chosen<'c>(
+    consulted: &'c Consulted,
+    steps: &mut Vec<Step>,
+) -> Result<(HostName, &'c Answer), Failure> {
+    let Consulted { question, answer } = consulted;
+    let chosen = match answer {
+        Ok(answer) => question.chosen(answer).map(|hub| (hub, answer)),
+        Err(none) => Err(none.clone()),
+    };
+    steps.push(Step::Consulted {
+        webhook: question.address().to_owned(),
+        answer: match &chosen {
+            Ok((hub, _)) => hub.to_string(),
+            Err(none) => none.because.clone(),
+        },
+    });
+    chosen.map_err(|none| none.failure())
+}
+
+/// The twin that a made identity begins with: the webhook's, else the entry's (W-03).
+struct InitialTwin<'a>(Option<&'a Map<String, Value>>);
+
+impl<'a> InitialTwin<'a> {
+    fn of(settings: &'a Settings, answer: Option<&'a Answer>) -> Self {
+        let answered = answer.and_then(|answer| answer.initial_twin.as_ref());
+        Self(answered.or(settings.initial_twin.as_ref()))
+    }
+
+    fn tags(&self) -> Map<String, Value> {
+        let tags = self.0.and_then(|twin| twin.get("tags")?.as_object());
+        tags.cloned().unwrap_or_default()
+    }
+
+    fn desired(&self) -> Map<String, Value> {
+        let desired = self.0.and_then(|twin| twin.get("properties")?.get("desired")?.as_object());
+        desired.cloned().unwrap_or_default()
+    }
 }
 
 /// D-16: a new record needs room; a renewal does not.
@@ -361,6 +480,7 @@ fn outcome(verdict: &Verdict) -> Outcome {
             device_id: place.to.device_id.clone(),
             substatus: place.substatus,
         },
+        Verdict::Consult(_) => Outcome::Consulting,
         Verdict::Conclude(Conclusion::Disabled { entry }) => {
             Outcome::Disabled { entry: entry.clone() }
         }
@@ -407,17 +527,7 @@ pub fn poll(
             | RegistrationStatus::Failed
             | RegistrationStatus::Disabled => PollVerdict::Stored,
         },
-        Admission::Stranger(_) if entry_is_there(view, &record.decided_by) => PollVerdict::Stranger,
+        Admission::Stranger(_) if view.entry(&record.decided_by).is_some() => PollVerdict::Stranger,
         Admission::Stranger(_) => PollVerdict::Disabled,
     }
-}
-
-/// Whether the entry is still the one that it was.
-fn entry_is_there(view: &RegistrationView, entry: &EntryRef) -> bool {
-    let individuals = view.individual_by_id.iter().chain(&view.individuals_by_leaf);
-    let groups = view.instance.groups.iter().map(|found| &found.value);
-    individuals
-        .map(|found| Entry::Individual(&found.value))
-        .chain(groups.map(Entry::Group))
-        .any(|found| found.reference() == *entry)
 }

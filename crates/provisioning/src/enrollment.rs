@@ -221,16 +221,6 @@ impl Settings {
     pub fn is_enabled(&self) -> bool {
         self.provisioning_status == ProvisioningStatus::Enabled
     }
-
-    /// The first twin's tags, if any.
-    pub fn initial_tags(&self) -> Option<&Map<String, Value>> {
-        self.initial_twin.as_ref()?.get("tags")?.as_object()
-    }
-
-    /// The first twin's desired properties, if any.
-    pub fn initial_desired(&self) -> Option<&Map<String, Value>> {
-        self.initial_twin.as_ref()?.get("properties")?.get("desired")?.as_object()
-    }
 }
 
 /// Names one entry, and tells it from an earlier one of the same id.
@@ -277,6 +267,14 @@ impl<'v> Entry<'v> {
         match self {
             Self::Individual(entry) => &entry.settings,
             Self::Group(entry) => &entry.settings,
+        }
+    }
+
+    /// The entry's version.
+    pub const fn etag(self) -> &'v Etag {
+        match self {
+            Self::Individual(entry) => &entry.stamp.etag,
+            Self::Group(entry) => &entry.stamp.etag,
         }
     }
 

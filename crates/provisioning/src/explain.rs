@@ -132,6 +132,13 @@ pub enum Step {
     },
     /// The reprovision policy keeps the device where it is.
     Stays,
+    /// The operator's webhook was asked for a hub.
+    Consulted {
+        /// Its address, without the query.
+        webhook: String,
+        /// What it answered, or why it did not, in words.
+        answer: String,
+    },
     /// A hub was chosen.
     Allocated {
         /// The hub's host name.
@@ -145,6 +152,8 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Outcome {
+    /// Under way: a webhook is being asked.
+    Consulting,
     /// On a hub.
     Assigned {
         /// The hub's host name.

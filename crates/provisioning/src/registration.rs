@@ -27,6 +27,9 @@ pub struct Registration {
     pub failure: Option<Failure>,
     /// JSON that a webhook handed to the device.
     pub payload: Option<Value>,
+    /// What is still to be done, while `assigning`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Pending>,
     /// The latest attempt's operation.
     pub operation_id: String,
     /// Operations of a few attempts before, newest first: a device may still poll one of them.
@@ -71,6 +74,16 @@ pub struct TpmRegistration {
     pub challenge_key: SymmetricKey,
     /// Base64 of its hub key, wrapped for it; with `assigned` only.
     pub authentication_key: Option<String>,
+}
+
+/// What a registration that is under way needs to go on, also after a crash.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Pending {
+    /// The protocol version that the device spoke.
+    pub api_version: String,
+    /// What the device sent along.
+    pub payload: Option<Value>,
 }
 
 /// The status words of the wire, lower case there.

@@ -7,7 +7,7 @@ use attestation::tpm::{EndorsementKey, StorageRootKey};
 use attestation::x509::Certificate;
 use model::{RegistrationId, Revision};
 
-use crate::enrollment::{Group, Individual};
+use crate::enrollment::{Entry, EntryRef, Group, Individual};
 use crate::instance::{CaCertificate, Dps};
 use crate::registration::Registration;
 
@@ -51,6 +51,18 @@ pub struct RegistrationView {
     pub registration: Option<Versioned<Registration>>,
     /// How many records count toward the quota (D-11).
     pub registrations_counted: u64,
+}
+
+impl RegistrationView {
+    /// The entry of this name, if it is still the one that it was.
+    pub fn entry(&self, named: &EntryRef) -> Option<Entry<'_>> {
+        let individuals = self.individual_by_id.iter().chain(&self.individuals_by_leaf);
+        let groups = self.instance.groups.iter().map(|found| &found.value);
+        individuals
+            .map(|found| Entry::Individual(&found.value))
+            .chain(groups.map(Entry::Group))
+            .find(|found| found.reference() == *named)
+    }
 }
 
 /// What a device showed; not yet believed.

@@ -1,5 +1,6 @@
 //! Which hub a device goes to.
 
+pub mod custom;
 pub mod hashed;
 
 use model::{HostName, RegistrationId};
@@ -17,7 +18,7 @@ pub struct Allocated {
     pub by: AllocationPolicy,
 }
 
-/// Chooses a hub for a registration id (L-01 to L-12).
+/// Chooses a hub for a registration id (L-01 to L-12), by any policy but a custom one.
 ///
 /// # Errors
 /// A [`Failure`] where no hub can be chosen: none linked, none wanted, or the wanted one not
@@ -41,7 +42,7 @@ pub fn allocate(
         AllocationPolicy::Custom => {
             return Err(Failure {
                 kind: FailureKind::CustomAllocation,
-                message: "Custom allocation is not available on this server".to_owned(),
+                message: "Custom allocation is a webhook's to decide".to_owned(),
             });
         }
     };
@@ -49,7 +50,7 @@ pub fn allocate(
 }
 
 /// The entry's policy, else the instance's; a legacy single hub is static (L-12).
-fn policy(settings: &Settings, dps: &Dps) -> AllocationPolicy {
+pub(crate) fn policy(settings: &Settings, dps: &Dps) -> AllocationPolicy {
     match (settings.allocation_policy, &settings.iot_hub_host_name) {
         (Some(policy), _) => policy,
         (None, Some(_)) => AllocationPolicy::Static,
@@ -58,7 +59,7 @@ fn policy(settings: &Settings, dps: &Dps) -> AllocationPolicy {
 }
 
 /// The entry's hubs, else all; only linked ones that take part (L-02).
-fn candidates<'d>(settings: &Settings, dps: &'d Dps) -> Vec<&'d LinkedHub> {
+pub(crate) fn candidates<'d>(settings: &Settings, dps: &'d Dps) -> Vec<&'d LinkedHub> {
     dps.linked_hubs
         .iter()
         .filter(|hub| hub.apply_allocation_policy)

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod custom;
 mod matching;
 mod poll;
 mod possession;

@@ -16,7 +16,7 @@ const RESET: ReprovisionPolicy =
 fn placed(verdict: &Verdict) -> &Placement {
     match verdict {
         Verdict::Assign(place) | Verdict::Keep(place) => place,
-        Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_) => {
+        Verdict::Consult(_) | Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_) => {
             panic!("not placed: {verdict:?}")
         }
     }

@@ -303,7 +303,8 @@ impl World {
                 substatus: Some(place.substatus),
                 assignment: Some(place.to.clone()),
                 failure: None,
-                payload: None,
+                payload: place.payload.clone(),
+                pending: None,
                 operation_id: "5.op".to_owned(),
                 earlier_operation_ids: Vec::new(),
                 mechanism: explanation.mechanism.unwrap(),
@@ -340,6 +341,7 @@ pub fn word(verdict: &Verdict) -> String {
         Verdict::Assign(place) | Verdict::Keep(place) => {
             format!("assigned by {}", entry(&place.entry.id))
         }
+        Verdict::Consult(_) => "a webhook is asked".to_owned(),
         Verdict::Conclude(Conclusion::Disabled { entry: by }) => {
             format!("disabled by {}", entry(&by.id))
         }

@@ -180,6 +180,7 @@ pub fn refused(id: &str, owner: EntryRef, updated: i64) -> Registration {
         assignment: None,
         failure: None,
         payload: None,
+        pending: None,
         operation_id: "operation".to_owned(),
         earlier_operation_ids: Vec::new(),
         mechanism: Mechanism::SymmetricKey,
