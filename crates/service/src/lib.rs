@@ -14,6 +14,7 @@ pub mod access;
 pub mod attempts;
 mod certificates;
 mod connect;
+mod consult;
 mod devices;
 mod directory;
 mod enrollments;
@@ -35,6 +36,7 @@ use store::{Store, StoreWork};
 
 pub use certificates::CertificateRequest;
 pub use connect::{ConnectError, Connecting, Message};
+pub use consult::{Inquiry, Webhooks};
 pub use devices::Demand;
 pub use directory::{Directory, Endpoint};
 pub use environment::{Clock, Entropy};
@@ -50,6 +52,7 @@ pub use store::{DeviceView, IndividualView};
 
 use access::sessions::Sessions;
 use attempts::Attempts;
+use consult::Consultations;
 use observe::{Nobody, Observer};
 
 /// Everything that Muster can be asked, over one store.
@@ -63,6 +66,8 @@ pub struct Service {
     attempts: Attempts,
     loading: tokio::sync::Mutex<()>,
     observer: Arc<dyn Observer>,
+    webhooks: Arc<dyn Webhooks>,
+    consultations: Arc<Consultations>,
 }
 
 /// Who asks, and the id by which the call can be found again.
@@ -98,6 +103,8 @@ impl Service {
             attempts: Attempts::default(),
             loading: tokio::sync::Mutex::default(),
             observer: Arc::new(Nobody),
+            webhooks: Arc::new(consult::Silent),
+            consultations: Arc::default(),
         };
         service.reload_directory().await?;
         Ok(service)
@@ -107,6 +114,13 @@ impl Service {
     #[must_use]
     pub fn with_observer(mut self, observer: Arc<dyn Observer>) -> Self {
         self.observer = observer;
+        self
+    }
+
+    /// The same service, which asks the webhooks of operators by `webhooks`.
+    #[must_use]
+    pub fn with_webhooks(mut self, webhooks: Arc<dyn Webhooks>) -> Self {
+        self.webhooks = webhooks;
         self
     }
 

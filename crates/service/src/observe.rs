@@ -12,7 +12,8 @@ use tokio::time::Instant;
 use tracing::Instrument;
 
 use crate::access::sessions::Closing;
-use crate::{Accepted, Call, ConnectError, RegisterError, Service, TelemetryError};
+use crate::register::{Attempted, Claim, Turn};
+use crate::{ConnectError, RegisterError, Service, TelemetryError};
 
 /// Is told what happens; must not wait.
 pub trait Observer: Send + Sync {
@@ -144,6 +145,7 @@ impl Attestation {
             Verdict::Challenge(_) => Self::Challenged,
             Verdict::Assign(_)
             | Verdict::Keep(_)
+            | Verdict::Consult(_)
             | Verdict::Conclude(Conclusion::Failed { .. })
             | Verdict::Reject(Rejection::QuotaReached { .. }) => Self::Succeeded,
         }
@@ -172,6 +174,8 @@ pub enum VerdictKind {
     Assign,
     /// Leave it where it is.
     Keep,
+    /// Ask a webhook, then decide again.
+    Consult,
     /// A disabled entry refuses it.
     Disabled,
     /// Let in, but it can not be placed.
@@ -190,6 +194,7 @@ impl VerdictKind {
         match verdict {
             Verdict::Assign(_) => Self::Assign,
             Verdict::Keep(_) => Self::Keep,
+            Verdict::Consult(_) => Self::Consult,
             Verdict::Conclude(Conclusion::Disabled { .. }) => Self::Disabled,
             Verdict::Conclude(Conclusion::Failed { .. }) => Self::Failed,
             Verdict::Reject(Rejection::Stranger { .. }) => Self::Stranger,
@@ -288,46 +293,58 @@ impl Decided {
     pub(crate) fn of(verdict: &Verdict) -> Self {
         let hub = match verdict {
             Verdict::Assign(place) | Verdict::Keep(place) => Some(place.to.hub.clone()),
-            Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_) => None,
+            Verdict::Consult(_)
+            | Verdict::Conclude(_)
+            | Verdict::Challenge(_)
+            | Verdict::Reject(_) => None,
         };
         Self { attestation: Attestation::of(verdict), verdict: VerdictKind::of(verdict), hub }
     }
 
-    /// None of a challenge: the registration is yet to come.
+    /// None of a challenge, and none while a webhook is asked: the registration is yet to come.
     const fn outcome(&self) -> Option<RegistrationOutcome> {
         Some(match self.verdict {
             VerdictKind::Assign | VerdictKind::Keep => RegistrationOutcome::Assigned,
             VerdictKind::Disabled => RegistrationOutcome::Disabled,
             VerdictKind::Failed => RegistrationOutcome::Failed,
             VerdictKind::Stranger | VerdictKind::QuotaReached => RegistrationOutcome::Rejected,
-            VerdictKind::Challenge => return None,
+            VerdictKind::Challenge | VerdictKind::Consult => return None,
         })
     }
 }
 
 impl Service {
-    /// Tells what came of a registration, by the last decision about it.
+    /// Tells what came of an attempt, by the last decision about it: a device that waits for a
+    /// webhook is attested once, and has registered once that has answered.
     pub(crate) fn tell(
         &self,
-        call: &Call,
-        dps: &ServiceName,
-        answered: &Result<Accepted, RegisterError>,
+        claim: Claim<'_>,
+        turn: Turn<'_>,
+        attempted: &Result<Attempted, RegisterError>,
         decided: Option<Decided>,
     ) {
-        if matches!(answered, Err(RegisterError::UnknownService)) {
-            return;
-        }
+        let dps = claim.dps;
         let tell = |observed: Observed<'_>| self.observer.observe(&observed);
-        let failed = matches!(answered, Err(RegisterError::Fault(_)));
-        let Some(decided) = decided.filter(|_| !failed) else {
+        let decided = match attempted {
+            Err(RegisterError::UnknownService) | Ok(Attempted::Asks(..) | Attempted::Overtaken) => {
+                return;
+            }
+            Err(RegisterError::Fault(_)) => None,
+            Err(RegisterError::Rejected(..) | RegisterError::Challenge { .. })
+            | Ok(Attempted::Concluded { .. } | Attempted::Begun { .. }) => decided,
+        };
+        let Some(decided) = decided else {
             let status = RegistrationOutcome::Error;
             return tell(Observed::Registration { dps, hub: None, status });
         };
+        let outcome = decided.outcome();
         let Decided { attestation, verdict, hub } = &decided;
-        let (hub, protocol) = (hub.as_ref(), Protocol::of(call.protocol));
-        tell(Observed::Attestation { dps, protocol, status: *attestation });
+        let (hub, protocol) = (hub.as_ref(), Protocol::of(claim.call.protocol));
+        if matches!(turn, Turn::First) {
+            tell(Observed::Attestation { dps, protocol, status: *attestation });
+        }
         tell(Observed::Verdict { dps, verdict: *verdict });
-        if let Some(status) = decided.outcome() {
+        if let Some(status) = outcome {
             tell(Observed::Registration { dps, hub, status });
         }
         if let (VerdictKind::Assign, Some(hub)) = (verdict, hub) {

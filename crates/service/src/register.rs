@@ -1,5 +1,7 @@
 //! A device registers, polls, or asks for its status.
 
+use std::sync::Arc;
+
 use attestation::SymmetricKey;
 use attestation::tpm::seal;
 use base64::Engine;
@@ -8,12 +10,13 @@ use hub::identity::{Authentication, Device, Origin, Thumbprint};
 use hub::provision::{Provisioned, TwinSource, Wanted, provision};
 use model::{RegistrationId, ServiceName, Timestamp, limits};
 use provisioning::admit::token_resource;
+use provisioning::allocation::custom::{Consulted, Question};
 use provisioning::decide::{
     Conclusion, Decision, HubCredential, Placement, PollVerdict, Rejection, TwinPlan, Verdict,
-    decide, poll,
+    decide, decide_further, poll,
 };
 use provisioning::enrollment::{EntryRef, IndividualAttestation, Mechanism};
-use provisioning::registration::{Registration, RegistrationStatus, TpmRegistration};
+use provisioning::registration::{Pending, Registration, RegistrationStatus, TpmRegistration};
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView, Versioned};
 use store::{AuditLine, ChangeScope, Commit, Condition, DeviceView, RefusedBound, Write};
 
@@ -52,6 +55,37 @@ pub enum RegisterError {
     Fault(Fault),
 }
 
+/// A device's call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim<'a> {
+    pub(crate) call: &'a Call,
+    pub(crate) dps: &'a ServiceName,
+    pub(crate) request: &'a RegistrationRequest,
+    pub(crate) evidence: &'a Evidence,
+}
+
+/// Which turn of a registration it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Turn<'a> {
+    /// The device's call.
+    First,
+    /// An operation of an earlier call goes on, perhaps with a webhook's answer.
+    Further { operation_id: &'a str, consulted: Option<&'a Consulted> },
+}
+
+/// What an attempt came to.
+#[derive(Debug)]
+pub(crate) enum Attempted {
+    /// The record says what.
+    Concluded { operation_id: String },
+    /// The record says `assigning`: a webhook has to be asked.
+    Begun { operation_id: String },
+    /// Nothing is written: the webhook has to be asked this, about what is in the view.
+    Asks(Box<Question>, Box<RegistrationView>),
+    /// The record is another operation's by now.
+    Overtaken,
+}
+
 /// What a poll tells.
 #[derive(Clone, Debug)]
 pub enum Polled {
@@ -82,26 +116,45 @@ impl Service {
     /// # Errors
     /// [`RegisterError`]; nothing was written then.
     pub async fn register(
-        &self,
+        self: &Arc<Self>,
         call: &Call,
         dps: &ServiceName,
         request: &RegistrationRequest,
         evidence: &Evidence,
     ) -> Result<Accepted, RegisterError> {
-        let mut decided = None;
-        let answered = self.registered(call, dps, request, evidence, &mut decided).await;
-        self.tell(call, dps, &answered, decided);
-        answered
+        let claim = Claim { call, dps, request, evidence };
+        match self.attempt(claim, Turn::First).await? {
+            Attempted::Concluded { operation_id } => Ok(Accepted { operation_id }),
+            Attempted::Begun { operation_id } => {
+                self.go_on(claim, operation_id.clone());
+                Ok(Accepted { operation_id })
+            }
+            // Only a further turn ends so.
+            Attempted::Asks(..) | Attempted::Overtaken => {
+                Err(RegisterError::Fault(Fault::Contended))
+            }
+        }
     }
 
-    async fn registered(
+    /// Loads, decides, commits, and tells what came of it.
+    pub(crate) async fn attempt(
         &self,
-        call: &Call,
-        dps: &ServiceName,
-        request: &RegistrationRequest,
-        evidence: &Evidence,
+        claim: Claim<'_>,
+        turn: Turn<'_>,
+    ) -> Result<Attempted, RegisterError> {
+        let mut decided = None;
+        let attempted = self.attempted(claim, turn, &mut decided).await;
+        self.tell(claim, turn, &attempted, decided);
+        attempted
+    }
+
+    async fn attempted(
+        &self,
+        claim: Claim<'_>,
+        turn: Turn<'_>,
         decided: &mut Option<Decided>,
-    ) -> Result<Accepted, RegisterError> {
+    ) -> Result<Attempted, RegisterError> {
+        let Claim { call, dps, request, evidence } = claim;
         for attempt in 0..=limits::COMMIT_RETRIES_MAX {
             let view = self.view(dps, &request.registration_id, evidence).await?;
             let view = view.ok_or(RegisterError::UnknownService)?;
@@ -116,8 +169,16 @@ impl Service {
             };
             let now = self.now();
             let span = tracing::debug_span!("verdict", verdict = tracing::field::Empty);
-            let Decision { verdict, explanation, answered } =
-                span.in_scope(|| decide(request, evidence, &view, now));
+            let decision = span.in_scope(|| match turn {
+                Turn::First => Some(decide(request, evidence, &view, now)),
+                Turn::Further { operation_id, consulted } => {
+                    let since = waiting(&view, operation_id)?.updated;
+                    Some(decide_further(request, evidence, &view, consulted, since, now))
+                }
+            });
+            let Some(Decision { verdict, explanation, answered }) = decision else {
+                return Ok(Attempted::Overtaken);
+            };
             *decided = Some(Decided::of(&verdict));
             span.record("verdict", tracing::field::debug(VerdictKind::of(&verdict)));
             drop(span);
@@ -127,22 +188,30 @@ impl Service {
                 protocol: call.protocol.to_owned(),
                 explanation: explanation.clone(),
             });
-            if let Verdict::Reject(rejection) = verdict {
-                return Err(RegisterError::Rejected(rejection, explanation.mechanism));
-            }
-            if let Verdict::Challenge(key) = &verdict {
-                let uri = token_resource(&view.instance, &request.registration_id);
-                let wrapped = self.wrapped(evidence, key, &uri)?;
-                return Err(match wrapped {
-                    Some(authentication_key) => RegisterError::Challenge { authentication_key },
-                    None => RegisterError::Fault(Fault::Contended),
-                });
-            }
-            if let Some(operation_id) = standing_refusal(&verdict, &view, now) {
-                return Ok(Accepted { operation_id });
-            }
-            let operation_id = self.operation_id(&view);
-            let mut record = record(&verdict, &view, explanation, &operation_id, now);
+            let operation_id = match (turn, &verdict) {
+                (Turn::Further { .. }, Verdict::Consult(question)) => {
+                    return Ok(Attempted::Asks(Box::new(question.clone()), Box::new(view)));
+                }
+                (Turn::First, Verdict::Reject(rejection)) => {
+                    let rejection = rejection.clone();
+                    return Err(RegisterError::Rejected(rejection, explanation.mechanism));
+                }
+                (Turn::First, Verdict::Challenge(key)) => {
+                    let uri = token_resource(&view.instance, &request.registration_id);
+                    let wrapped = self.wrapped(evidence, key, &uri)?;
+                    return Err(match wrapped {
+                        Some(authentication_key) => RegisterError::Challenge { authentication_key },
+                        None => RegisterError::Fault(Fault::Contended),
+                    });
+                }
+                (Turn::Further { operation_id, .. }, _) => operation_id.to_owned(),
+                (Turn::First, _) => match self.standing(&verdict, &view, request, now) {
+                    Some(operation_id) => return Ok(Attempted::Concluded { operation_id }),
+                    None => self.operation_id(&view),
+                },
+            };
+            let is_begun = matches!(verdict, Verdict::Consult(_));
+            let mut record = record(&verdict, &view, request, explanation, &operation_id, now);
             record.tpm = tpm(evidence, answered);
             record.etag = environment::etag(self.entropy.as_ref());
             let mut commit = commit_for(call, &view, &verdict, &record, evidence, now);
@@ -157,7 +226,10 @@ impl Service {
             match self.commit(commit).await.map_err(sorted) {
                 Ok(_) => {
                     self.barrier(&changes).await?;
-                    return Ok(Accepted { operation_id });
+                    return Ok(match is_begun {
+                        true => Attempted::Begun { operation_id },
+                        false => Attempted::Concluded { operation_id },
+                    });
                 }
                 Err(Retry::Again) => {}
                 Err(Retry::Never(fault)) => return Err(RegisterError::Fault(fault)),
@@ -171,7 +243,7 @@ impl Service {
     /// # Errors
     /// [`PollError`].
     pub async fn poll(
-        &self,
+        self: &Arc<Self>,
         dps: &ServiceName,
         registration_id: &RegistrationId,
         operation_id: &str,
@@ -193,7 +265,7 @@ impl Service {
     /// # Errors
     /// [`PollError`]; `UnknownRegistration` is told to those alone who would be let in.
     pub async fn current(
-        &self,
+        self: &Arc<Self>,
         dps: &ServiceName,
         registration_id: &RegistrationId,
         evidence: &Evidence,
@@ -205,7 +277,16 @@ impl Service {
         };
         let record = Box::new(record);
         match poll(registration_id, evidence, &view, &record, self.now()) {
-            PollVerdict::Stored => Ok(Polled::Record(record)),
+            PollVerdict::Stored => {
+                // A TPM polls without the keys that its hub's key is wrapped for: it is taken up by
+                // its next call.
+                if let Some(pending) = &record.pending
+                    && record.mechanism != Mechanism::Tpm
+                {
+                    self.take_up(dps, registration_id, pending, evidence, &record.operation_id);
+                }
+                Ok(Polled::Record(record))
+            }
             PollVerdict::Disabled => Ok(Polled::Disabled(record)),
             PollVerdict::Stranger => Err(PollError::Stranger(match evidence {
                 Evidence::None => None,
@@ -214,6 +295,38 @@ impl Service {
                 Evidence::Tpm(_) => Some(Mechanism::Tpm),
             })),
         }
+    }
+
+    /// The operation that a repeated call comes to without a write: a refusal of a moment ago by
+    /// the same entry, or the same question while the webhook is being asked.
+    fn standing(
+        &self,
+        verdict: &Verdict,
+        view: &RegistrationView,
+        request: &RegistrationRequest,
+        now: Timestamp,
+    ) -> Option<String> {
+        let record = &view.registration.as_ref()?.value;
+        let stands = match verdict {
+            // A TPM polls with the challenge that it answered, so its record has to be written.
+            Verdict::Conclude(Conclusion::Disabled { entry }) => {
+                record.mechanism != Mechanism::Tpm
+                    && record.status == RegistrationStatus::Disabled
+                    && record.decided_by == *entry
+                    && now.since(record.updated) < REFUSAL_REWRITTEN_AFTER
+            }
+            Verdict::Consult(question) => {
+                record.pending.as_ref() == Some(&pending(request))
+                    && record.decided_by == question.entry
+                    && self.consultations.has(&record.operation_id)
+            }
+            Verdict::Assign(_)
+            | Verdict::Keep(_)
+            | Verdict::Conclude(Conclusion::Failed { .. })
+            | Verdict::Challenge(_)
+            | Verdict::Reject(_) => false,
+        };
+        stands.then(|| record.operation_id.clone())
     }
 
     async fn view(
@@ -412,24 +525,17 @@ fn lacks_challenge_secret(view: &RegistrationView, evidence: &Evidence) -> bool 
         && matches!(enrolled, Some(IndividualAttestation::Tpm { .. }))
 }
 
-/// The operation of a refusal that stands as it is: same entry, same status, a moment ago.
-fn standing_refusal(verdict: &Verdict, view: &RegistrationView, now: Timestamp) -> Option<String> {
-    let Verdict::Conclude(Conclusion::Disabled { entry }) = verdict else { return None };
+/// The record of an operation that waits for a webhook, if it still does.
+fn waiting<'v>(view: &'v RegistrationView, operation_id: &str) -> Option<&'v Registration> {
     let record = &view.registration.as_ref()?.value;
-    // A TPM polls with the challenge that it answered, so its record has to be written.
-    if record.mechanism == Mechanism::Tpm {
-        return None;
-    }
-    let stands = record.status == RegistrationStatus::Disabled
-        && record.decided_by == *entry
-        && now.since(record.updated) < REFUSAL_REWRITTEN_AFTER;
-    stands.then(|| record.operation_id.clone())
+    (record.pending.is_some() && record.operation_id == operation_id).then_some(record)
 }
 
 /// The record that an attempt leaves (D-10, R-12, R-14).
 fn record(
     verdict: &Verdict,
     view: &RegistrationView,
+    request: &RegistrationRequest,
     explanation: provisioning::explain::Explanation,
     operation_id: &str,
     now: Timestamp,
@@ -438,14 +544,19 @@ fn record(
     let decided_by = decided_by(verdict);
     let owner = match (verdict, old) {
         (Verdict::Assign(_) | Verdict::Keep(_), _) | (_, None) => decided_by.clone(),
-        (Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_), Some(old)) => {
-            old.owner.clone()
-        }
+        (
+            Verdict::Consult(_) | Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_),
+            Some(old),
+        ) => old.owner.clone(),
     };
     let (status, substatus, failure, assignment) = match verdict {
         Verdict::Assign(place) | Verdict::Keep(place) => {
             let assignment = Some(place.to.clone());
             (RegistrationStatus::Assigned, Some(place.substatus), None, assignment)
+        }
+        Verdict::Consult(_) => {
+            let kept = old.and_then(|old| old.assignment.clone());
+            (RegistrationStatus::Assigning, None, None, kept)
         }
         Verdict::Conclude(Conclusion::Failed { failure, .. }) => {
             let kept = old.and_then(|old| old.assignment.clone());
@@ -458,9 +569,16 @@ fn record(
             (RegistrationStatus::Disabled, None, None, kept)
         }
     };
-    let earlier = old.into_iter().flat_map(|old| {
-        std::iter::once(old.operation_id.clone()).chain(old.earlier_operation_ids.iter().cloned())
-    });
+    let payload = match verdict {
+        Verdict::Assign(place) | Verdict::Keep(place) => place.payload.clone(),
+        Verdict::Consult(_) | Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_) => {
+            None
+        }
+    };
+    let earlier = old
+        .into_iter()
+        .flat_map(|old| std::iter::once(&old.operation_id).chain(&old.earlier_operation_ids));
+    let earlier = earlier.filter(|earlier| *earlier != operation_id).cloned();
     Registration {
         registration_id: old
             .map_or(&explanation.registration_id, |old| &old.registration_id)
@@ -471,7 +589,8 @@ fn record(
         substatus,
         assignment,
         failure,
-        payload: None,
+        payload,
+        pending: matches!(verdict, Verdict::Consult(_)).then(|| pending(request)),
         operation_id: operation_id.to_owned(),
         earlier_operation_ids: earlier.take(EARLIER_OPERATIONS_MAX).collect(),
         mechanism: explanation.mechanism.unwrap_or(Mechanism::X509),
@@ -484,8 +603,13 @@ fn record(
     }
 }
 
+fn pending(request: &RegistrationRequest) -> Pending {
+    Pending { api_version: request.api_version.clone(), payload: request.payload.clone() }
+}
+
 fn decided_by(verdict: &Verdict) -> EntryRef {
     match verdict {
+        Verdict::Consult(question) => question.entry.clone(),
         Verdict::Assign(place) | Verdict::Keep(place) => place.entry.clone(),
         Verdict::Conclude(Conclusion::Disabled { entry } | Conclusion::Failed { entry, .. }) => {
             entry.clone()

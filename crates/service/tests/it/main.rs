@@ -10,6 +10,7 @@
 
 mod certificates;
 mod concurrency;
+mod consult;
 mod enrollments;
 mod hub_side;
 mod load;

@@ -16,7 +16,7 @@ use provisioning::registration::Registration;
 use provisioning::view::{Evidence, RegistrationRequest, Versioned};
 use service::{
     Accepted, Call, Clock, DpsRequest, Entropy, Extent, Found, HubRequest, LinkRequest, PollError,
-    Polled, RegisterError, Search, Service, TelemetryError, TelemetryLog,
+    Polled, RegisterError, Search, Service, TelemetryError, TelemetryLog, Webhooks,
 };
 use store::memory::Memory;
 
@@ -101,6 +101,7 @@ pub struct World {
     pub clock: Arc<TestClock>,
     pub log: Arc<TestLog>,
     pub dps: ServiceName,
+    store: Arc<dyn store::Store>,
     scope: String,
 }
 
@@ -159,24 +160,42 @@ pub fn self_signed(name: &str) -> String {
     params.self_signed(&rcgen::KeyPair::generate().unwrap()).unwrap().pem()
 }
 
+async fn opened(
+    store: &Arc<dyn store::Store>,
+    log: &Arc<TestLog>,
+    clock: &Arc<TestClock>,
+    webhooks: Option<Arc<dyn Webhooks>>,
+) -> Arc<Service> {
+    let entropy = Arc::new(TestEntropy(AtomicU64::new(7)));
+    let service = Service::open(store.clone(), log.clone(), clock.clone(), entropy);
+    let service = service.await.unwrap();
+    Arc::new(match webhooks {
+        Some(webhooks) => service.with_webhooks(webhooks),
+        None => service,
+    })
+}
+
 impl World {
     pub async fn new() -> Self {
         Self::over(Arc::new(Memory::default())).await
     }
 
     pub async fn over(store: Arc<dyn store::Store>) -> Self {
+        Self::made(store, None).await
+    }
+
+    /// A world whose service asks webhooks by these.
+    pub async fn asking(webhooks: Arc<dyn Webhooks>) -> Self {
+        Self::made(Arc::new(Memory::default()), Some(webhooks)).await
+    }
+
+    async fn made(store: Arc<dyn store::Store>, webhooks: Option<Arc<dyn Webhooks>>) -> Self {
         let clock = Arc::new(TestClock {
             ticks: AtomicI64::new(17_900_000_000_000_000),
             gathering: Mutex::new((0, Arc::new(Barrier::new(1)))),
         });
         let log = Arc::new(TestLog::default());
-        let service = Service::open(
-            store,
-            log.clone(),
-            clock.clone(),
-            Arc::new(TestEntropy(AtomicU64::new(7))),
-        );
-        let service = Arc::new(service.await.unwrap());
+        let service = opened(&store, &log, &clock, webhooks).await;
         let dps = ServiceName::parse("dps").unwrap();
         let made = service.put_dps(&call(), &dps, DpsRequest::default()).await.unwrap();
         for name in ["hub1", "hub2"] {
@@ -185,7 +204,13 @@ impl World {
             let link = LinkRequest { allocation_weight: 1, apply_allocation_policy: true };
             service.put_link(&call(), &dps, &hub.host, &link).await.unwrap();
         }
-        Self { service, clock, log, dps, scope: made.id_scope.to_string() }
+        Self { service, clock, log, dps, store, scope: made.id_scope.to_string() }
+    }
+
+    /// Another service over the same store, as after a crash.
+    pub async fn restarted(self, webhooks: Arc<dyn Webhooks>) -> Self {
+        let service = opened(&self.store, &self.log, &self.clock, Some(webhooks)).await;
+        Self { service, ..self }
     }
 
     pub fn token(&self, name: &str, key: &SymmetricKey) -> Evidence {

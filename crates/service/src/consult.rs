@@ -1,0 +1,191 @@
+//! Registrations that wait for a webhook's answer (L-07, W-01 to W-10).
+//!
+//! The call is answered at once and the record says `assigning`. What is left to do goes on beside
+//! it; if it is cut off, by a crash say, the device's next poll takes it up again.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, Weak};
+
+use async_trait::async_trait;
+use model::{RegistrationId, ServiceName, limits};
+use provisioning::allocation::custom::{Answer, Consulted, NoAnswer, Question};
+use provisioning::enrollment::Entry;
+use provisioning::registration::Pending;
+use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
+use tokio::sync::Semaphore;
+
+use crate::register::{Attempted, Claim, Turn};
+use crate::{Call, Service};
+
+/// Asks the webhooks of operators.
+#[async_trait]
+pub trait Webhooks: Send + Sync {
+    /// Asks one question, and waits for the answer no longer than W-09 allows.
+    async fn ask(&self, inquiry: &Inquiry<'_>) -> Result<Answer, NoAnswer>;
+}
+
+/// A question with all that its form needs.
+#[derive(Clone, Copy, Debug)]
+pub struct Inquiry<'a> {
+    /// What is asked.
+    pub question: &'a Question,
+    /// The operation that waits for the answer; the same however often it is asked.
+    pub operation_id: &'a str,
+    /// The device's claim.
+    pub registration_id: &'a RegistrationId,
+    /// The entry that let the device in.
+    pub entry: Entry<'a>,
+    /// What the device showed (W-02).
+    pub evidence: &'a Evidence,
+}
+
+/// Asks nobody.
+pub(crate) struct Silent;
+
+#[async_trait]
+impl Webhooks for Silent {
+    async fn ask(&self, _inquiry: &Inquiry<'_>) -> Result<Answer, NoAnswer> {
+        Err(NoAnswer { status: None, because: "this server asks no webhooks".to_owned() })
+    }
+}
+
+/// What is under way in this process.
+#[derive(Debug, Default)]
+pub(crate) struct Consultations {
+    operations: Mutex<HashSet<String>>,
+    lanes: Mutex<HashMap<String, Weak<Semaphore>>>,
+}
+
+/// An operation that is under way until this is dropped.
+struct UnderWay {
+    all: Arc<Consultations>,
+    operation_id: String,
+}
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.all.operations().remove(&self.operation_id);
+    }
+}
+
+impl Consultations {
+    fn operations(&self) -> MutexGuard<'_, HashSet<String>> {
+        match self.operations.lock() {
+            Ok(operations) => operations,
+            Err(poisoned) => poisoned.into_inner(),
+        }
+    }
+
+    /// Whether the operation is under way.
+    pub(crate) fn has(&self, operation_id: &str) -> bool {
+        self.operations().contains(operation_id)
+    }
+
+    /// Begins an operation; none if it is under way, or too many are: a poll tries again.
+    fn begin(self: &Arc<Self>, operation_id: String) -> Option<UnderWay> {
+        let mut operations = self.operations();
+        let has_room = operations.len() < limits::CONSULTATIONS_WAITING_MAX;
+        let begun = has_room && operations.insert(operation_id.clone());
+        begun.then(|| UnderWay { all: Arc::clone(self), operation_id })
+    }
+
+    /// The places of one webhook, so that a slow one holds up nobody but its own devices.
+    fn lane(&self, address: &str) -> Arc<Semaphore> {
+        let mut lanes = match self.lanes.lock() {
+            Ok(lanes) => lanes,
+            Err(poisoned) => poisoned.into_inner(),
+        };
+        if let Some(lane) = lanes.get(address).and_then(Weak::upgrade) {
+            return lane;
+        }
+        lanes.retain(|_, lane| lane.strong_count() > 0);
+        let lane = Arc::new(Semaphore::new(limits::CONSULTATIONS_PER_WEBHOOK_MAX));
+        lanes.insert(address.to_owned(), Arc::downgrade(&lane));
+        lane
+    }
+}
+
+impl Service {
+    /// Goes on with an operation that waits for a webhook, unless that is under way.
+    pub(crate) fn go_on(self: &Arc<Self>, claim: Claim<'_>, operation_id: String) {
+        let Some(under_way) = self.consultations.begin(operation_id) else { return };
+        let service = Arc::clone(self);
+        let Claim { call, dps, request, evidence } = claim;
+        let (call, dps) = (call.clone(), dps.clone());
+        let (request, evidence) = (request.clone(), evidence.clone());
+        tokio::spawn(async move {
+            let claim = Claim { call: &call, dps: &dps, request: &request, evidence: &evidence };
+            service.finish(claim, &under_way).await;
+        });
+    }
+
+    /// Takes up an operation that was cut off, on the word of a device that was believed.
+    pub(crate) fn take_up(
+        self: &Arc<Self>,
+        dps: &ServiceName,
+        registration_id: &RegistrationId,
+        pending: &Pending,
+        evidence: &Evidence,
+        operation_id: &str,
+    ) {
+        if self.consultations.has(operation_id) {
+            return;
+        }
+        let call = Call {
+            actor: format!("device {registration_id}"),
+            tracking_id: self.tracking_id(),
+            protocol: "taken up",
+        };
+        let request = RegistrationRequest {
+            registration_id: registration_id.clone(),
+            api_version: pending.api_version.clone(),
+            payload: pending.payload.clone(),
+        };
+        let claim = Claim { call: &call, dps, request: &request, evidence };
+        self.go_on(claim, operation_id.to_owned());
+    }
+
+    /// Asks and decides until the operation is concluded. An entry that keeps changing meanwhile
+    /// is left to the device's next poll.
+    async fn finish(&self, claim: Claim<'_>, under_way: &UnderWay) {
+        let operation_id = &under_way.operation_id;
+        let mut consulted = None;
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let turn = Turn::Further { operation_id, consulted: consulted.as_ref() };
+            match self.attempt(claim, turn).await {
+                Ok(Attempted::Asks(question, view)) => {
+                    let answer = self.ask(claim, operation_id, &question, &view).await;
+                    consulted = Some(Consulted { question: *question, answer });
+                }
+                Ok(
+                    Attempted::Concluded { .. } | Attempted::Begun { .. } | Attempted::Overtaken,
+                ) => return,
+                Err(error) => {
+                    tracing::warn!(operation.id = %operation_id, ?error, "a registration waits");
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn ask(
+        &self,
+        claim: Claim<'_>,
+        operation_id: &str,
+        question: &Question,
+        view: &RegistrationView,
+    ) -> Result<Answer, NoAnswer> {
+        let none = |because: &str| NoAnswer { status: None, because: because.to_owned() };
+        let entry = view.entry(&question.entry).ok_or_else(|| none("the enrollment is gone"))?;
+        let lane = self.consultations.lane(question.address());
+        let _place = lane.acquire().await.map_err(|_| none("the server stops"))?;
+        let inquiry = Inquiry {
+            question,
+            operation_id,
+            registration_id: &claim.request.registration_id,
+            entry,
+            evidence: claim.evidence,
+        };
+        self.webhooks.ask(&inquiry).await
+    }
+}
