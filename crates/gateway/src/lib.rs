@@ -22,6 +22,7 @@ mod presented;
 mod tests;
 pub mod tls;
 mod told;
+pub mod webhooks;
 pub mod websocket;
 
 use std::sync::Arc;

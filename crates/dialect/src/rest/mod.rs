@@ -8,6 +8,7 @@ pub mod monitoring;
 pub mod openapi;
 pub mod query;
 pub mod service;
+pub mod webhook;
 
 use crate::percent;
 use error::ApiFault;

@@ -413,6 +413,7 @@ words!(RegistrationOutcome {
 words!(VerdictKind {
     Assign => "assign",
     Keep => "keep",
+    Consult => "consult",
     Disabled => "disabled",
     Failed => "failed",
     Stranger => "stranger",

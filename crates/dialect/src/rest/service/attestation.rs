@@ -1,6 +1,8 @@
 //! `AttestationMechanism`, both ways.
 
 use ::attestation::x509::Certificate;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use model::{CertificateName, Secret, Timestamp};
 use provisioning::draft::{AttestationDraft, CertificateDraft, KeysDraft, TpmDraft, X509Draft};
 use provisioning::enrollment::{
@@ -64,6 +66,21 @@ struct KeysJson {
 #[derive(Serialize)]
 struct CertificateJson<'a> {
     info: InfoJson<'a>,
+}
+
+/// A certificate that a device showed, whole (W-02).
+#[derive(Serialize)]
+pub(crate) struct ShownCertificateJson<'a> {
+    certificate: String,
+    #[serde(flatten)]
+    described: CertificateJson<'a>,
+}
+
+impl<'a> ShownCertificateJson<'a> {
+    /// The certificate as base64 of its DER, and what is said of it.
+    pub(crate) fn of(certificate: &'a Certificate) -> Self {
+        Self { certificate: STANDARD.encode(certificate.der()), described: info(certificate) }
+    }
 }
 
 /// `X509CertificateInfo`; C# and Java demand every member.

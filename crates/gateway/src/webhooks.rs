@@ -1,0 +1,195 @@
+//! Asks the custom allocation webhooks of operators, over HTTPS (W-01 to W-10).
+//!
+//! A request goes to the very address that was judged, so that a name can not be pointed elsewhere
+//! in between; a redirection is an answer like any other refusal and is not followed.
+
+mod address;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use attestation::SymmetricKey;
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use dialect::rest::{JSON, webhook};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper::{Request, Uri, header};
+use hyper_util::rt::TokioIo;
+use model::limits;
+use provisioning::allocation::custom::{Answer, NoAnswer};
+use rustls::ClientConfig;
+use rustls_pki_types::ServerName;
+use service::{Clock, Inquiry, Webhooks};
+use tokio::net::TcpStream;
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsConnector;
+
+const HTTPS: u16 = 443;
+/// The waits between the tries of one question; a try more than waits.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_secs(1)];
+
+/// What an operator sets for all webhooks.
+pub struct Trust {
+    /// Which certificates a webhook may show.
+    pub tls: Arc<ClientConfig>,
+    /// Whether one may be asked at an address that is not of the public Internet.
+    pub private_addresses: bool,
+    /// What requests are signed with, by the Standard Webhooks specification.
+    pub signing_key: Option<SymmetricKey>,
+}
+
+/// A client of webhooks.
+pub struct Client {
+    trust: Trust,
+    patience: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+/// Why a try came to nothing.
+enum Miss {
+    /// Another one would come to the same.
+    Final(String),
+    /// Another one may do better.
+    Passing(String),
+}
+
+impl Client {
+    /// A client that trusts as it is told.
+    pub fn new(trust: Trust, clock: Arc<dyn Clock>) -> Self {
+        Self { trust, patience: limits::WEBHOOK_TIMEOUT, clock }
+    }
+
+    async fn tried(&self, url: &Uri, id: &str, body: &Bytes) -> Result<(u16, Bytes), Miss> {
+        let host = url.host().ok_or_else(|| Miss::Final("its address names no host".to_owned()))?;
+        let connecting = timeout(limits::WEBHOOK_CONNECT_TIMEOUT, self.connect(url, host));
+        let stream =
+            connecting.await.map_err(|_| Miss::Passing("it took no connection".to_owned()))??;
+        let lost = |error: hyper::Error| Miss::Passing(format!("the connection broke: {error}"));
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
+        let exchange = async {
+            let answer = sender.send_request(self.request(url, id, body)?).await.map_err(lost)?;
+            let status = answer.status().as_u16();
+            let read = Limited::new(answer.into_body(), limits::WEBHOOK_ANSWER_BYTES_MAX);
+            match read.collect().await {
+                Ok(collected) => Ok((status, collected.to_bytes())),
+                Err(error) => Err(Miss::Final(format!("its answer can not be read: {error}"))),
+            }
+        };
+        tokio::select! {
+            answer = exchange => answer,
+            Err(error) = connection => Err(lost(error)),
+        }
+    }
+
+    async fn connect(
+        &self,
+        url: &Uri,
+        host: &str,
+    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Miss> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Miss::Final(format!("{host} is no host name")))?;
+        let addresses = self.addresses(host, url.port_u16().unwrap_or(HTTPS)).await?;
+        let tcp = TcpStream::connect(&*addresses).await.map_err(|error| {
+            Miss::Passing(format!("it can not be reached at {addresses:?}: {error}"))
+        })?;
+        let connector = TlsConnector::from(Arc::clone(&self.trust.tls));
+        connector.connect(name, tcp).await.map_err(|error| {
+            // rustls' own words; a certificate that is not trusted now is not in a second either.
+            Miss::Final(format!("no TLS with it: {error}"))
+        })
+    }
+
+    /// The addresses of a host that may be asked.
+    async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Miss> {
+        let found = tokio::net::lookup_host((host, port)).await;
+        let found = found
+            .map_err(|error| Miss::Passing(format!("{host} can not be looked up: {error}")))?;
+        let (allowed, refused): (Vec<_>, Vec<_>) = found
+            .partition(|address| self.trust.private_addresses || address::is_public(address.ip()));
+        match (allowed.is_empty(), refused.first()) {
+            (false, _) => Ok(allowed),
+            (true, Some(private)) => Err(Miss::Final(format!(
+                "{host} is at {}, which is no public address: webhooks.private_addresses = true \
+                 allows it",
+                private.ip()
+            ))),
+            (true, None) => Err(Miss::Passing(format!("{host} has no address"))),
+        }
+    }
+
+    fn request(&self, url: &Uri, id: &str, body: &Bytes) -> Result<Request<Full<Bytes>>, Miss> {
+        let (Some(authority), Some(path)) = (url.authority(), url.path_and_query()) else {
+            return Err(Miss::Final("its address has no path".to_owned()));
+        };
+        let mut request = Request::post(path.as_str())
+            .header(header::HOST, authority.as_str())
+            .header(header::CONTENT_TYPE, JSON)
+            .header(header::ACCEPT, "application/json")
+            .header(header::CONNECTION, "close");
+        if let Some(key) = &self.trust.signing_key {
+            for (name, value) in signature(key, id, self.clock.now().unix_seconds(), body) {
+                request = request.header(name, value);
+            }
+        }
+        request
+            .body(Full::new(body.clone()))
+            .map_err(|error| Miss::Final(format!("its address can not be asked: {error}")))
+    }
+
+    /// Tries until there is an answer that another try would not better.
+    async fn answered(&self, url: &Uri, id: &str, body: &Bytes) -> Result<(u16, Bytes), String> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let tried = self.tried(url, id, body).await;
+            let pause = match &tried {
+                Ok((429 | 500..=599, _)) | Err(Miss::Passing(_)) => pauses.next(),
+                Ok(_) | Err(Miss::Final(_)) => None,
+            };
+            match (pause, tried) {
+                (Some(pause), _) => sleep(pause).await,
+                (None, Ok(answer)) => return Ok(answer),
+                (None, Err(Miss::Final(because) | Miss::Passing(because))) => return Err(because),
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Webhooks for Client {
+    async fn ask(&self, inquiry: &Inquiry<'_>) -> Result<Answer, NoAnswer> {
+        let Inquiry { question, operation_id, registration_id, entry, evidence } = *inquiry;
+        let none = |because| NoAnswer { status: None, because };
+        let url: Uri = question
+            .webhook
+            .webhook_url
+            .parse()
+            .map_err(|error| none(format!("its address is none: {error}")))?;
+        let body = Bytes::from(webhook::request(registration_id, entry, question, evidence));
+        let asking = timeout(self.patience, self.answered(&url, operation_id, &body));
+        match asking.await {
+            Ok(Ok((status, body))) => webhook::answer(status, &body),
+            Ok(Err(because)) => Err(none(because)),
+            Err(_) => Err(none(format!("it gave no answer in {:?}", self.patience))),
+        }
+    }
+}
+
+/// The headers of the Standard Webhooks specification, version 1, symmetric.
+fn signature(key: &SymmetricKey, id: &str, at: i64, body: &[u8]) -> [(&'static str, String); 3] {
+    let signed = [format!("{id}.{at}.").as_bytes(), body].concat();
+    let mac = STANDARD.encode(key.sign(&signed));
+    [
+        ("webhook-id", id.to_owned()),
+        ("webhook-timestamp", at.to_string()),
+        ("webhook-signature", format!("v1,{mac}")),
+    ]
+}
+
+#[cfg(test)]
+mod tests;
