@@ -5,6 +5,7 @@
 
 pub(crate) mod monitoring;
 pub(crate) mod tls;
+pub(crate) mod webhooks;
 
 use std::fmt;
 use std::net::IpAddr;
@@ -75,6 +76,8 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     /// The server's own certificates.
     pub(crate) tls: tls::Tls,
+    /// Whom custom allocation asks, and how.
+    pub(crate) webhooks: webhooks::Webhooks,
     /// Where health and metrics are asked for.
     pub(crate) monitoring: Monitoring,
     /// What is logged, and how.
@@ -127,6 +130,7 @@ struct File {
     data_dir: Option<PathBuf>,
     listen: FileListen,
     tls: tls::FileTls,
+    webhooks: webhooks::Webhooks,
     monitoring: FileMonitoring,
     log: FileLog,
     first_start: FileFirstStart,
@@ -183,7 +187,7 @@ impl Config {
     /// [`Faults`] with all of them.
     pub(crate) fn load(
         flags: &Flags,
-        files: impl FnOnce(&tls::Tls) -> Vec<String>,
+        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks) -> Vec<String>,
     ) -> Result<Self, Faults> {
         let (file, named) = match &flags.config {
             Some(file) => (file.clone(), true),
@@ -203,7 +207,7 @@ impl Config {
         text: &str,
         path: &Path,
         flags: &Flags,
-        files: impl FnOnce(&tls::Tls) -> Vec<String>,
+        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks) -> Vec<String>,
     ) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let file = parse(text, path, &mut faults);
@@ -229,7 +233,7 @@ impl Config {
             })
             .collect();
         let tls = tls::read(file.tls, flags, &mut faults);
-        faults.extend(files(&tls));
+        faults.extend(files(&tls, &file.webhooks));
         let asked = flags.monitoring.clone().or(file.monitoring.address);
         let monitoring = monitoring::Address::read(asked.as_deref()).unwrap_or_else(|fault| {
             faults.push(fault);
@@ -257,6 +261,7 @@ impl Config {
                 mqtt_port: flags.mqtt_port.or(file.listen.mqtt_port),
             },
             tls,
+            webhooks: file.webhooks,
             monitoring: Monitoring { address: monitoring, otlp_endpoint },
             log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
             first_start: FirstStart { dps, hubs },
@@ -287,11 +292,12 @@ fn parse(text: &str, path: &Path, faults: &mut Vec<String>) -> File {
             "data_dir" => file.data_dir = field(value, &at, faults),
             "listen" => file.listen = fields(value, &at, faults),
             "tls" => file.tls = fields(value, &at, faults),
+            "webhooks" => file.webhooks = fields(value, &at, faults),
             "monitoring" => file.monitoring = fields(value, &at, faults),
             "log" => file.log = fields(value, &at, faults),
             "first_start" => file.first_start = fields(value, &at, faults),
             _ => faults.push(format!(
-                "{at}: there is no such key; there are data_dir, listen, tls, \
+                "{at}: there is no such key; there are data_dir, listen, tls, webhooks, \
                  monitoring, log, first_start"
             )),
         }
@@ -360,7 +366,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, flags: &Flags) -> Result<Config, Faults> {
-        Config::check(text, Path::new("muster.toml"), flags, |_| Vec::new())
+        Config::check(text, Path::new("muster.toml"), flags, |_, _| Vec::new())
     }
 
     #[test]
@@ -426,6 +432,6 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there() {
         let flags = Flags { config: Some("/nonexistent/muster.toml".into()), ..Flags::default() };
-        assert!(Config::load(&flags, |_| Vec::new()).is_err());
+        assert!(Config::load(&flags, |_, _| Vec::new()).is_err());
     }
 }

@@ -16,12 +16,14 @@ mod open_files;
 mod pki;
 mod serve;
 mod traces;
+mod webhooks;
 
 use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use config::tls::Tls;
+use config::webhooks::Webhooks;
 use config::{Config, Flags};
 use environment::SystemClock;
 use service::Clock;
@@ -72,7 +74,7 @@ enum ConfigCommand {
 fn main() -> ExitCode {
     let Muster { global, command } = Muster::parse();
     match command {
-        Command::Serve(args) => match load(args.flags.clone(), &global, certificates::faults) {
+        Command::Serve(args) => match load(args.flags.clone(), &global, file_faults) {
             Ok(config) => report(serve::serve(&config, &args, global.data_dir.as_deref())),
             Err(code) => code,
         },
@@ -90,16 +92,14 @@ fn main() -> ExitCode {
                 Err(code) => code,
             }
         }
-        Command::Config(ConfigCommand::Check(flags)) => {
-            match load(flags, &global, certificates::faults) {
-                Ok(config) => {
-                    warn(&config);
-                    say("The configuration has no fault.\n");
-                    ExitCode::SUCCESS
-                }
-                Err(code) => code,
+        Command::Config(ConfigCommand::Check(flags)) => match load(flags, &global, file_faults) {
+            Ok(config) => {
+                warn(&config);
+                say("The configuration has no fault.\n");
+                ExitCode::SUCCESS
             }
-        }
+            Err(code) => code,
+        },
         Command::Config(ConfigCommand::Show(flags)) => match load(flags, &global, unread) {
             Ok(config) => report(show(&config)),
             Err(code) => code,
@@ -126,7 +126,7 @@ const USAGE: u8 = 2;
 fn load(
     flags: Flags,
     global: &cli::GlobalArgs,
-    files: fn(&Tls) -> Vec<String>,
+    files: fn(&Tls, &Webhooks) -> Vec<String>,
 ) -> Result<Config, ExitCode> {
     let flags = Flags { data_dir: global.data_dir.clone(), ..flags };
     Config::load(&flags, files).map_err(|faults| {
@@ -135,8 +135,14 @@ fn load(
     })
 }
 
+/// Every fault of the files that the configuration names.
+fn file_faults(tls: &Tls, webhooks: &Webhooks) -> Vec<String> {
+    let faults = certificates::faults(tls);
+    faults.into_iter().chain(webhooks::faults(webhooks)).collect()
+}
+
 /// For commands that do not need the files that the configuration names.
-const fn unread(_: &Tls) -> Vec<String> {
+const fn unread(_: &Tls, _: &Webhooks) -> Vec<String> {
     Vec::new()
 }
 

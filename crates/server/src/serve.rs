@@ -27,7 +27,7 @@ use crate::fixture::{self, Fixture};
 use crate::home::{self, Home, Lifetime};
 use crate::pki::DevelopmentCa;
 use crate::traces::Traces;
-use crate::{admin, banner, bootstrap, certificates, files, listen, monitor, open_files};
+use crate::{admin, banner, bootstrap, certificates, files, listen, monitor, open_files, webhooks};
 
 /// The host of the administration, where browsers are not asked for certificates.
 const ADMIN_HOST: &str = "muster.localhost";
@@ -88,7 +88,10 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let stopped = stopped()?;
     let (home, service, start) = begin(config, beginning, &clock, &entropy).await?;
     let metrics = Arc::new(Metrics::default());
-    let service = Arc::new(service.with_observer(metrics.clone()));
+    let trust = webhooks::trust(&config.webhooks).map_err(Faults)?;
+    let webhooks = Arc::new(gateway::webhooks::Client::new(trust, Arc::clone(&clock)));
+    let service = service.with_observer(metrics.clone()).with_webhooks(webhooks);
+    let service = Arc::new(service);
     let given = beginning.fixture.as_ref().and_then(|fixture| fixture.ca.as_ref());
     let ca = Arc::new(DevelopmentCa::open(&home.pki, home.keys, given, Arc::clone(&clock))?);
     ca.serve(Arc::clone(&service));

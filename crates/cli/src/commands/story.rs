@@ -106,6 +106,9 @@ fn step(value: &Value) -> String {
         "decides" => format!("{of} decides: {}", rule(&told("rule"))),
         "assignedBefore" => format!("the device was assigned to {} before", told("hub")),
         "stays" => "the reprovision policy keeps it where it is".to_owned(),
+        "consulted" => {
+            format!("the webhook {} was asked: {}", told("webhook"), told("answer"))
+        }
         "allocated" => format!("{} was chosen, {}", told("hub"), allocation(&told("by"))),
         _ => value.to_string(),
     }
@@ -181,6 +184,7 @@ fn outcome(value: &Value) -> String {
         }
         "disabled" => format!("refused: {} is disabled", entry(at(content, &["entry"]))),
         "failed" => format!("let in, but not assigned: {}", failure(&told("kind"))),
+        "consulting" => "under way: the webhook is asked for a hub".to_owned(),
         "challenged" => "challenged: the TPM is to call again, with a token".to_owned(),
         "rejected" => format!("refused: {}", told("because")),
         _ => value.to_string(),
@@ -268,6 +272,7 @@ sensor-thl-002 at 2026-02-03T04:05:06.0000000Z, on dps1, by mqtt
                  linked",
             ),
             (json!({"rejected": {"because": "nobody knows it"}}), "refused: nobody knows it"),
+            (json!("consulting"), "under way: the webhook is asked for a hub"),
             (json!("challenged"), "challenged: the TPM is to call again, with a token"),
         ] {
             assert_eq!(outcome(&value), words);
