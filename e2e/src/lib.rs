@@ -13,6 +13,7 @@
 //!   `python/` and `node/`.
 //! - [`replay()`] sends what clients that can not run here would, from vectors made of their sources.
 //! - [`Tpm`] is a software TPM, in a [`tpm_world`].
+//! - [`Webhook`] is a custom allocation webhook of an operator's.
 //! - [`Az`] runs the Azure command line, in an [`az_world`].
 //! - [`World::schemathesis`] asks everything that a server's OpenAPI documents say.
 //! - [`Tls`] and [`mqtt`] send any bytes, for what no SDK would say.
@@ -44,6 +45,7 @@ mod sas;
 mod sdk;
 mod server;
 mod tpm;
+mod webhook;
 mod wire;
 mod world;
 
@@ -58,6 +60,7 @@ pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;
 pub use tpm::Tpm;
+pub use webhook::Webhook;
 pub use wire::{Tls, Wire};
 pub use world::{World, az_world, bare_world, schemathesis_world, tpm_world, world};
 

@@ -13,6 +13,7 @@ mod apply;
 mod az;
 mod bulk_load;
 mod command_line;
+mod custom_allocation;
 mod durability;
 mod every_client;
 mod fleet;
