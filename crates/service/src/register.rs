@@ -1,36 +1,31 @@
 //! A device registers, polls, or asks for its status.
 
+mod identity;
+mod record;
+
 use std::sync::Arc;
 
-use attestation::SymmetricKey;
-use attestation::tpm::seal;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
-use hub::identity::{Authentication, Device, Origin, Thumbprint};
-use hub::provision::{Provisioned, TwinSource, Wanted, provision};
 use model::{RegistrationId, ServiceName, Timestamp, limits};
 use provisioning::admit::token_resource;
 use provisioning::allocation::custom::{Consulted, Question};
 use provisioning::decide::{
-    Conclusion, Decision, HubCredential, Placement, PollVerdict, Rejection, TwinPlan, Verdict,
-    decide, decide_further, poll,
+    Conclusion, Decision, PollVerdict, Rejection, Verdict, decide, decide_further, poll,
 };
-use provisioning::enrollment::{EntryRef, IndividualAttestation, Mechanism};
-use provisioning::registration::{Pending, Registration, RegistrationStatus, TpmRegistration};
-use provisioning::view::{Evidence, RegistrationRequest, RegistrationView, Versioned};
-use store::{AuditLine, ChangeScope, Commit, Condition, DeviceView, RefusedBound, Write};
+use provisioning::enrollment::{IndividualAttestation, Mechanism};
+use provisioning::registration::{Registration, RegistrationStatus};
+use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
+use store::Write;
 
 use crate::attempts::Attempt;
 use crate::error::{Retry, sorted};
 use crate::observe::{Decided, VerdictKind};
 use crate::{ApiError, Call, Fault, Service, environment};
+use identity::{Identity, wanted};
+use record::{commit_for, pending, record, tpm};
 
 /// How long a refusal stands before the same refusal is written again: a device that retries for
 /// ever costs a read, not a commit (S-35, M-29).
 const REFUSAL_REWRITTEN_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
-
-/// Operations before the latest one that a device may still poll.
-const EARLIER_OPERATIONS_MAX: usize = 3;
 
 /// A register call was accepted; the poll tells what came of it.
 #[derive(Clone, Debug)]
@@ -349,47 +344,6 @@ impl Service {
         format!("5.{instance}.{}", environment::guid(self.entropy.as_ref()))
     }
 
-    /// What the device will show to its hub. A TPM gets a fresh key at each registration, and with
-    /// the record its wrapping.
-    fn authentication(
-        &self,
-        place: &Placement,
-        evidence: &Evidence,
-        record: &mut Registration,
-    ) -> Result<Authentication, Fault> {
-        Ok(match &place.credential {
-            HubCredential::Sas { primary, secondary } => {
-                Authentication::Sas { primary: primary.clone(), secondary: secondary.clone() }
-            }
-            HubCredential::SelfSigned { thumbprint } => {
-                let leaf = Some(Thumbprint::Sha256(*thumbprint));
-                Authentication::SelfSigned { primary: leaf, secondary: leaf }
-            }
-            HubCredential::Wrapped => {
-                let fresh =
-                    || environment::key::<{ limits::HUB_KEY_GENERATED_BYTES }>(&*self.entropy);
-                let primary = fresh();
-                let wrapped = self.wrapped(evidence, &primary, place.to.hub.as_str())?;
-                if let Some(tpm) = &mut record.tpm {
-                    tpm.authentication_key = wrapped.map(|wrapped| STANDARD.encode(wrapped));
-                }
-                Authentication::Sas { primary, secondary: fresh() }
-            }
-        })
-    }
-
-    /// A key wrapped for the TPM that is shown; none where none is.
-    fn wrapped(
-        &self,
-        evidence: &Evidence,
-        key: &SymmetricKey,
-        uri: &str,
-    ) -> Result<Option<Vec<u8>>, Fault> {
-        let Evidence::Tpm(shown) = evidence else { return Ok(None) };
-        let entropy = environment::bytes(self.entropy.as_ref());
-        Ok(Some(seal(&shown.endorsement_key, &shown.storage_root_key, key, uri, &entropy)?))
-    }
-
     /// What all challenges of an instance are derived from, made when the first is asked for.
     async fn make_challenge_secret(&self, call: &Call, dps: &ServiceName) -> Result<(), Fault> {
         let secret =
@@ -406,96 +360,6 @@ impl Service {
             Ok(_) | Err(_) => Ok(()),
         }
     }
-
-    /// The identity's part of an assignment: record and identity are one commit.
-    async fn place(
-        &self,
-        commit: &mut Commit,
-        place: Placement,
-        wanted: Wanted,
-        identity: Identity,
-        now: Timestamp,
-    ) -> Result<(), Fault> {
-        let there = match identity {
-            Identity::TakenAsAbsent => None,
-            Identity::Read => self.store.device(&place.to.hub, &place.to.device_id).await?,
-        };
-        let left = match &place.from {
-            Some(from) => self.store.device(&from.hub, &from.device_id).await?,
-            None => None,
-        };
-        commit.conditions.push(device_condition(&place.to, there.as_ref()));
-        let left_behind = left.as_ref().map(provisioned);
-        let fresh = provision(wanted, there.as_ref().map(provisioned), left_behind.as_ref(), now);
-        let hub = place.to.hub.clone();
-        let id = place.to.device_id.clone();
-        let old = there.as_ref().map(|there| &there.device.value);
-        if old.is_none_or(|old| !is_same(old, &fresh.device)) {
-            if old.is_some() {
-                let scope = ChangeScope::Device { hub: hub.clone(), device_id: id.clone() };
-                commit.changes.push(scope);
-            }
-            commit.writes.push(Write::Device(hub.clone(), Box::new(fresh.device)));
-        }
-        if there.as_ref().is_none_or(|there| there.twin.value != fresh.twin) {
-            commit.conditions.push(Condition::Twin {
-                hub: hub.clone(),
-                id: id.clone(),
-                at: there.as_ref().map(|there| there.twin.revision),
-            });
-            commit.writes.push(Write::Twin(hub, id, Box::new(fresh.twin)));
-        }
-        if let Some(from) = place.from {
-            commit.conditions.push(device_condition(&from, left.as_ref()));
-            if let Some(left) = &left {
-                commit.conditions.push(Condition::Twin {
-                    hub: from.hub.clone(),
-                    id: from.device_id.clone(),
-                    at: Some(left.twin.revision),
-                });
-            }
-            commit.writes.push(Write::DeleteDevice(from.hub.clone(), from.device_id.clone()));
-            commit.changes.push(ChangeScope::Device { hub: from.hub, device_id: from.device_id });
-        }
-        Ok(())
-    }
-}
-
-/// What is known of an identity before a registration writes it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Identity {
-    /// Nothing: a device without a record seldom has one.
-    TakenAsAbsent,
-    /// What the store says.
-    Read,
-}
-
-/// What an accepted registration writes beside its record and its identity, and what it rests on.
-fn commit_for(
-    call: &Call,
-    view: &RegistrationView,
-    verdict: &Verdict,
-    record: &Registration,
-    evidence: &Evidence,
-    now: Timestamp,
-) -> Commit {
-    let dps = &view.instance.dps.name;
-    let mut commit = Commit { conditions: rests_on(view, evidence, record), ..Commit::default() };
-    commit.audit.push(AuditLine {
-        at: now,
-        actor: format!("device {}", record.registration_id),
-        action: format!("registration.{:?}", record.status).to_lowercase(),
-        subject: format!("{dps}/{}", record.registration_id),
-        tracking_id: call.tracking_id.clone(),
-    });
-    if matches!(verdict, Verdict::Conclude(_)) && !record.counts() {
-        commit.writes.push(Write::BoundRefused(RefusedBound {
-            dps: dps.clone(),
-            owner: record.owner.clone(),
-            keep: limits::REFUSED_RECORDS_PER_ENTRY_MAX.saturating_sub(1),
-        }));
-    }
-    commit
 }
 
 impl From<Fault> for RegisterError {
@@ -510,13 +374,6 @@ impl From<Fault> for PollError {
     }
 }
 
-/// What the record keeps of a TPM that has answered.
-fn tpm(evidence: &Evidence, answered: Option<SymmetricKey>) -> Option<TpmRegistration> {
-    let (Evidence::Tpm(shown), Some(challenge_key)) = (evidence, answered) else { return None };
-    let endorsement_key = shown.endorsement_key.name().digest();
-    Some(TpmRegistration { endorsement_key, challenge_key, authentication_key: None })
-}
-
 /// Whether a TPM that has an entry can not be challenged yet.
 fn lacks_challenge_secret(view: &RegistrationView, evidence: &Evidence) -> bool {
     let enrolled = view.individual_by_id.as_ref().map(|found| &found.value.attestation);
@@ -529,200 +386,4 @@ fn lacks_challenge_secret(view: &RegistrationView, evidence: &Evidence) -> bool 
 fn waiting<'v>(view: &'v RegistrationView, operation_id: &str) -> Option<&'v Registration> {
     let record = &view.registration.as_ref()?.value;
     (record.pending.is_some() && record.operation_id == operation_id).then_some(record)
-}
-
-/// The record that an attempt leaves (D-10, R-12, R-14).
-fn record(
-    verdict: &Verdict,
-    view: &RegistrationView,
-    request: &RegistrationRequest,
-    explanation: provisioning::explain::Explanation,
-    operation_id: &str,
-    now: Timestamp,
-) -> Registration {
-    let old = view.registration.as_ref().map(|found| &found.value);
-    let decided_by = decided_by(verdict);
-    let owner = match (verdict, old) {
-        (Verdict::Assign(_) | Verdict::Keep(_), _) | (_, None) => decided_by.clone(),
-        (
-            Verdict::Consult(_) | Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_),
-            Some(old),
-        ) => old.owner.clone(),
-    };
-    let (status, substatus, failure, assignment) = match verdict {
-        Verdict::Assign(place) | Verdict::Keep(place) => {
-            let assignment = Some(place.to.clone());
-            (RegistrationStatus::Assigned, Some(place.substatus), None, assignment)
-        }
-        Verdict::Consult(_) => {
-            let kept = old.and_then(|old| old.assignment.clone());
-            (RegistrationStatus::Assigning, None, None, kept)
-        }
-        Verdict::Conclude(Conclusion::Failed { failure, .. }) => {
-            let kept = old.and_then(|old| old.assignment.clone());
-            (RegistrationStatus::Failed, None, Some(failure.clone()), kept)
-        }
-        Verdict::Conclude(Conclusion::Disabled { .. })
-        | Verdict::Challenge(_)
-        | Verdict::Reject(_) => {
-            let kept = old.and_then(|old| old.assignment.clone());
-            (RegistrationStatus::Disabled, None, None, kept)
-        }
-    };
-    let payload = match verdict {
-        Verdict::Assign(place) | Verdict::Keep(place) => place.payload.clone(),
-        Verdict::Consult(_) | Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_) => {
-            None
-        }
-    };
-    let earlier = old
-        .into_iter()
-        .flat_map(|old| std::iter::once(&old.operation_id).chain(&old.earlier_operation_ids));
-    let earlier = earlier.filter(|earlier| *earlier != operation_id).cloned();
-    Registration {
-        registration_id: old
-            .map_or(&explanation.registration_id, |old| &old.registration_id)
-            .clone(),
-        owner,
-        decided_by,
-        status,
-        substatus,
-        assignment,
-        failure,
-        payload,
-        pending: matches!(verdict, Verdict::Consult(_)).then(|| pending(request)),
-        operation_id: operation_id.to_owned(),
-        earlier_operation_ids: earlier.take(EARLIER_OPERATIONS_MAX).collect(),
-        mechanism: explanation.mechanism.unwrap_or(Mechanism::X509),
-        chain: explanation.chain.clone(),
-        tpm: None,
-        created: old.map_or(now, |old| old.created),
-        updated: now,
-        etag: old.map_or_else(|| model::Etag::new(""), |old| old.etag.clone()),
-        explanation,
-    }
-}
-
-fn pending(request: &RegistrationRequest) -> Pending {
-    Pending { api_version: request.api_version.clone(), payload: request.payload.clone() }
-}
-
-fn decided_by(verdict: &Verdict) -> EntryRef {
-    match verdict {
-        Verdict::Consult(question) => question.entry.clone(),
-        Verdict::Assign(place) | Verdict::Keep(place) => place.entry.clone(),
-        Verdict::Conclude(Conclusion::Disabled { entry } | Conclusion::Failed { entry, .. }) => {
-            entry.clone()
-        }
-        // Neither leaves a record; this names no entry that could ever be.
-        Verdict::Challenge(_) | Verdict::Reject(_) => EntryRef {
-            id: provisioning::enrollment::EntryId::Individual(unnamed()),
-            created: Timestamp::ZERO,
-        },
-    }
-}
-
-#[expect(clippy::expect_used, reason = "the literal is a registration id")]
-fn unnamed() -> RegistrationId {
-    RegistrationId::parse("rejected").expect("the literal is a registration id")
-}
-
-/// Every row that the decision looked at.
-fn rests_on(view: &RegistrationView, evidence: &Evidence, record: &Registration) -> Vec<Condition> {
-    let dps = &view.instance.dps.name;
-    let id = &record.explanation.registration_id;
-    let mut conditions = vec![
-        Condition::Instance { dps: dps.clone(), generation: Some(view.instance.generation) },
-        Condition::Individual {
-            dps: dps.clone(),
-            id: id.clone(),
-            at: view.individual_by_id.as_ref().map(|found| found.revision),
-        },
-        Condition::Registration {
-            dps: dps.clone(),
-            id: id.clone(),
-            at: view.registration.as_ref().map(|found| found.revision),
-        },
-    ];
-    if let Evidence::X509(presented) = evidence
-        && let Some(leaf) = presented.first()
-    {
-        conditions.push(Condition::IndividualsByLeaf {
-            dps: dps.clone(),
-            thumbprint: leaf.content_hash(),
-            at: view.individuals_by_leaf.iter().map(|found| found.revision).collect(),
-        });
-    }
-    conditions
-}
-
-fn device_condition(
-    at: &provisioning::registration::Assigned,
-    found: Option<&DeviceView>,
-) -> Condition {
-    Condition::Device {
-        hub: at.hub.clone(),
-        id: at.device_id.clone(),
-        at: found.map(|found| found.device.revision),
-    }
-}
-
-fn provisioned(view: &DeviceView) -> Provisioned {
-    let DeviceView { device: Versioned { value: device, .. }, twin: Versioned { value: twin, .. } } =
-        view.clone();
-    Provisioned { device, twin }
-}
-
-fn wanted(
-    view: &RegistrationView,
-    record: &Registration,
-    place: &Placement,
-    authentication: Authentication,
-) -> Wanted {
-    Wanted {
-        device_id: place.to.device_id.clone(),
-        authentication,
-        iot_edge: place.iot_edge,
-        origin: Origin {
-            dps: view.instance.dps.name.clone(),
-            registration_id: record.registration_id.clone(),
-            thumbprints: record.chain.iter().map(|member| member.thumbprint).collect(),
-            public_keys: record.chain.iter().map(|member| member.public_key).collect(),
-        },
-        initial_tags: place.initial_tags.clone(),
-        initial_desired: place.initial_desired.clone(),
-        twin: match place.twin {
-            TwinPlan::KeepOrInitial => TwinSource::Own,
-            TwinPlan::Migrate => TwinSource::LeftBehind,
-            TwinPlan::Reset => TwinSource::Initial,
-        },
-    }
-}
-
-/// Whether writing the identity would change nothing that anyone can see.
-fn is_same(old: &Device, new: &Device) -> bool {
-    let same_authentication = match (&old.authentication, &new.authentication) {
-        (
-            Authentication::Sas { primary: a, secondary: b },
-            Authentication::Sas { primary: c, secondary: d },
-        ) => a.same_as(c) & b.same_as(d),
-        (
-            Authentication::SelfSigned { primary: a, secondary: b },
-            Authentication::SelfSigned { primary: c, secondary: d },
-        ) => a == c && b == d,
-        (Authentication::CertificateAuthority, Authentication::CertificateAuthority)
-        | (Authentication::None, Authentication::None) => true,
-        (
-            Authentication::Sas { .. }
-            | Authentication::SelfSigned { .. }
-            | Authentication::CertificateAuthority
-            | Authentication::None,
-            _,
-        ) => false,
-    };
-    same_authentication
-        && old.iot_edge == new.iot_edge
-        && old.origin == new.origin
-        && old.status == new.status
-        && old.device_scope == new.device_scope
 }
