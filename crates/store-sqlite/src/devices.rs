@@ -20,7 +20,8 @@ impl Devices for Sqlite {
         id: &DeviceId,
     ) -> Result<Option<DeviceView>, StoreError> {
         let (hub, id) = (hub.clone(), id.clone());
-        self.read("a device identity", move |snapshot| view(snapshot.connection, &hub, &id)).await
+        self.read_few("a device identity", move |snapshot| view(snapshot.connection, &hub, &id))
+            .await
     }
 
     async fn devices(

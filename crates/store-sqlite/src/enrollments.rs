@@ -19,7 +19,7 @@ impl Enrollments for Sqlite {
         id: &RegistrationId,
     ) -> Result<Option<Versioned<Individual>>, StoreError> {
         let (dps, id) = (dps.clone(), id.clone());
-        self.read("an individual enrollment", move |snapshot| {
+        self.read_few("an individual enrollment", move |snapshot| {
             individual(snapshot.connection, &dps, &id)
         })
         .await
@@ -107,7 +107,7 @@ impl Enrollments for Sqlite {
         id: &EnrollmentGroupId,
     ) -> Result<Option<Versioned<Group>>, StoreError> {
         let (dps, id) = (dps.clone(), id.clone());
-        self.read("an enrollment group", move |snapshot| {
+        self.read_few("an enrollment group", move |snapshot| {
             instances::group(snapshot.connection, &dps, &id)
         })
         .await

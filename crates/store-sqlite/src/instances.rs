@@ -77,7 +77,7 @@ impl Instances for Sqlite {
 
     async fn instance(&self, dps: &ServiceName) -> Result<Option<Arc<InstanceView>>, StoreError> {
         let dps = dps.clone();
-        self.read("a provisioning service", move |snapshot| {
+        self.read_few("a provisioning service", move |snapshot| {
             snapshot.instances.load(snapshot.connection, &dps)
         })
         .await

@@ -2,8 +2,9 @@
 //!
 //! What it is: [`Sqlite`], an implementation of [`store::Store`] over one database file. A thread
 //! owns the one connection that writes: it takes every commit that waits, at most 512, applies
-//! each in its own savepoint, commits once and then answers. A few threads with read-only
-//! connections serve views, each of one read transaction. Another thread carries pages from the
+//! each, commits once and then answers. Views are of one read transaction each: a few rows are read
+//! on the thread that asks for them, with one of a few read-only connections; what may be long, by
+//! threads with such connections of their own. Another thread carries pages from the
 //! log to the database, so that no commit waits for it.
 //!
 //! What it is not: rules, or telemetry, which has files of its own.
@@ -76,6 +77,16 @@ impl Sqlite {
         Ok(Self { readers, writer, _lock: lock })
     }
 
+    /// Reads a few rows by their keys.
+    async fn read_few<T: Send + 'static>(
+        &self,
+        during: &'static str,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.readers.read_few(during, work).await
+    }
+
+    /// Reads what may be long.
     async fn read<T: Send + 'static>(
         &self,
         during: &'static str,

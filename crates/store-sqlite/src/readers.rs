@@ -1,7 +1,12 @@
-//! The threads that read, each with a connection of its own.
+//! What reads: connections for whoever asks for a row or two, and threads for the rest.
+//!
+//! A registration reads a few rows, which takes less than it takes to wake a thread and be woken by
+//! it: such a read runs where it is asked for. Pages and counts may take long, and whatever finds no
+//! connection free has to wait: these go to the threads.
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::num::NonZeroUsize;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -24,7 +29,7 @@ pub(crate) struct Snapshot<'c> {
     pub(crate) instances: &'c InstanceCache,
 }
 
-/// What one thread reads with.
+/// What is read with, by one at a time.
 struct Reader {
     connection: Connection,
     instances: Arc<InstanceCache>,
@@ -136,28 +141,89 @@ impl fmt::Debug for Queue {
     }
 }
 
-/// The handle of the reading threads; dropping it ends them, what waits for them first.
+/// Readers that nobody reads with, for reads where they are asked for.
+#[derive(Default)]
+struct Free(Mutex<Vec<Reader>>);
+
+impl Free {
+    fn take(&self) -> Option<Taken<'_>> {
+        let reader = self.readers().pop()?;
+        Some(Taken { free: self, reader: Some(reader) })
+    }
+
+    fn give(&self, reader: Reader) {
+        self.readers().push(reader);
+    }
+
+    fn readers(&self) -> MutexGuard<'_, Vec<Reader>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Free {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Free").finish_non_exhaustive()
+    }
+}
+
+/// A reader that is given back when dropped.
+struct Taken<'f> {
+    free: &'f Free,
+    reader: Option<Reader>,
+}
+
+impl Drop for Taken<'_> {
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            self.free.give(reader);
+        }
+    }
+}
+
+/// All that reads; dropping it ends the threads, what waits for them first.
 #[derive(Debug)]
 pub(crate) struct Readers {
+    free: Free,
     queue: Arc<Queue>,
     threads: Vec<JoinHandle<()>>,
 }
 
 impl Readers {
-    /// Opens the connections and starts a thread for each.
+    /// Opens the connections and starts the threads.
     pub(crate) fn start(database: &Path, options: &Options) -> Result<Self, OpenError> {
         let queue = Arc::new(Queue::default());
         let instances = Arc::new(InstanceCache::default());
-        let mut readers = Self { queue: Arc::clone(&queue), threads: Vec::new() };
-        for _ in 0..options.readers.get() {
+        let reader = || -> Result<_, OpenError> {
             let connection = connection::reader(database)?;
-            let reader = Reader { connection, instances: Arc::clone(&instances) };
+            Ok(Reader { connection, instances: Arc::clone(&instances) })
+        };
+        let mut readers =
+            Self { free: Free::default(), queue: Arc::clone(&queue), threads: Vec::new() };
+        // As many as there are threads that serve connections: more never read at the same time.
+        for _ in 0..std::thread::available_parallelism().map_or(1, NonZeroUsize::get) {
+            readers.free.give(reader()?);
+        }
+        for _ in 0..options.readers.get() {
+            let reader = reader()?;
             let queue = Arc::clone(&queue);
             let thread = std::thread::Builder::new().name("store-reader".to_owned());
             let thread = thread.spawn(move || run(&reader, &queue)).map_err(OpenError::Thread)?;
             readers.threads.push(thread);
         }
         Ok(readers)
+    }
+
+    /// Runs `work`, which reads a few rows by their keys, on a snapshot: on the calling thread where
+    /// a connection is free, as it nearly always is.
+    pub(crate) async fn read_few<T: Send + 'static>(
+        &self,
+        during: &'static str,
+        work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let Some(taken) = self.free.take() else {
+            return self.read(during, work).await;
+        };
+        read_now(&taken, work).map_err(|fault| fault.during(during))
     }
 
     /// Runs `work` on a snapshot, away from the threads that serve connections.
@@ -191,6 +257,20 @@ impl Drop for Readers {
             }
         }
     }
+}
+
+/// A bug in one read must neither end its caller's connection nor keep the reader: its transaction
+/// is rolled back as the panic passes, and its caller hears that the reader has stopped.
+fn read_now<T>(
+    taken: &Taken<'_>,
+    work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    let stopped = || Fault::Stopped("a reader");
+    let reader = taken.reader.as_ref().ok_or_else(stopped)?;
+    catch_unwind(AssertUnwindSafe(|| reader.snapshot(work))).unwrap_or_else(|_| {
+        tracing::error!("a read of the store panicked");
+        Err(stopped())
+    })
 }
 
 fn run(reader: &Reader, queue: &Queue) {

@@ -22,7 +22,7 @@ impl Registrations for Sqlite {
         leaf: Option<&Sha256>,
     ) -> Result<Option<RegistrationView>, StoreError> {
         let (dps, id, leaf) = (dps.clone(), id.clone(), leaf.copied());
-        self.read("what a registration is decided by", move |snapshot| {
+        self.read_few("what a registration is decided by", move |snapshot| {
             view(snapshot, &dps, &id, leaf.as_ref())
         })
         .await
@@ -34,7 +34,7 @@ impl Registrations for Sqlite {
         id: &RegistrationId,
     ) -> Result<Option<Versioned<Registration>>, StoreError> {
         let (dps, id) = (dps.clone(), id.clone());
-        self.read("a registration record", move |snapshot| {
+        self.read_few("a registration record", move |snapshot| {
             registration(snapshot.connection, &dps, &id)
         })
         .await
