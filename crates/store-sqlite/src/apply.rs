@@ -55,11 +55,23 @@ impl Counters {
     }
 }
 
+/// What is undone when a write of a commit fails.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Undo {
+    /// The whole transaction, by whoever holds the connection.
+    All,
+    /// That commit, which has a savepoint for it.
+    One,
+}
+
 /// The writer's transaction, as a write sees it.
 #[derive(Debug)]
 pub(crate) struct Applying<'t> {
     pub(crate) connection: &'t Connection,
     pub(crate) counters: Counters,
+    pub(crate) undo: Undo,
+    /// Whether a commit was refused of which some is in the transaction.
+    pub(crate) spoiled: bool,
 }
 
 impl Applying<'_> {
@@ -69,7 +81,7 @@ impl Applying<'_> {
         self.counters.revision
     }
 
-    /// Applies a commit, or leaves the transaction as it was.
+    /// Applies a commit, or leaves the transaction as it was, unless it says that it is spoiled.
     ///
     /// After a fault the transaction may be gone: whoever holds the connection must look.
     pub(crate) fn apply(&mut self, commit: &Commit) -> Result<Committed, Refusal> {
@@ -77,6 +89,9 @@ impl Applying<'_> {
             if !self.holds(condition)? {
                 return Err(Refusal::Conflict(Box::new(condition.clone())));
             }
+        }
+        if self.undo == Undo::All {
+            return self.write(commit).inspect_err(|_| self.spoiled = true);
         }
         let before = self.counters;
         self.savepoint("SAVEPOINT one")?;

@@ -7,6 +7,8 @@ use std::time::Duration;
 pub(crate) const QUEUE_COMMITS_MAX: usize = 8_192;
 /// Commits of one transaction, which share its fsync. Source: measured, no gain beyond.
 pub(crate) const GROUP_COMMITS_MAX: usize = 512;
+/// How often the writer lets others run, and commit, before it takes those that did.
+pub(crate) const GATHER_ROUNDS_MAX: usize = 4;
 /// How long a connection waits for a lock that another one holds.
 pub(crate) const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long after a commit its pages are carried from the log to the database.

@@ -11,12 +11,13 @@ use rusqlite::Connection;
 use store::{Commit, CommitError, Committed, StoreError, StoreWork};
 use tokio::sync::oneshot;
 
-use crate::apply::{Applying, Counters, Refusal};
+use crate::apply::{Applying, Counters, Refusal, Undo};
 use crate::checkpointer::{self, Broken, Checkpointer, Turn};
 use crate::connection::{self, Checkpoint, Checkpointed, checkpoint};
 use crate::error::{Fault, Kind, OpenError};
 use crate::options::{
-    BUSY_TIMEOUT, GROUP_COMMITS_MAX, IDLE_AFTER, LOG_WAIT, Options, QUEUE_COMMITS_MAX,
+    BUSY_TIMEOUT, GATHER_ROUNDS_MAX, GROUP_COMMITS_MAX, IDLE_AFTER, LOG_WAIT, Options,
+    QUEUE_COMMITS_MAX,
 };
 use crate::sql;
 
@@ -109,6 +110,23 @@ impl Drop for Writer {
     }
 }
 
+/// The commits that share a transaction.
+///
+/// Where the processors are busy, others get to commit first, as long as any do, and share the
+/// fsync; where they are not, this takes no time.
+fn gather(first: Job, queue: &Receiver<Job>) -> Vec<Job> {
+    let mut group = vec![first];
+    for _ in 0..GATHER_ROUNDS_MAX {
+        std::thread::yield_now();
+        let before = group.len();
+        group.extend(queue.try_iter().take(GROUP_COMMITS_MAX.saturating_sub(before)));
+        if group.len() == before {
+            break;
+        }
+    }
+    group
+}
+
 fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<()>, OpenError> {
     std::thread::Builder::new().name(name.to_owned()).spawn(work).map_err(OpenError::Thread)
 }
@@ -116,6 +134,9 @@ fn spawn(name: &str, work: impl FnOnce() + Send + 'static) -> Result<JoinHandle<
 fn stopped() -> CommitError {
     CommitError::Unavailable(Fault::Stopped("the writer").during("a commit"))
 }
+
+/// What came of each commit of a group.
+type Answers = Vec<Result<Committed, Refusal>>;
 
 /// Why nothing of a transaction was kept.
 enum Failure {
@@ -146,12 +167,7 @@ struct Writing {
 impl Writing {
     fn run(mut self, queue: &Receiver<Job>) {
         while let Some(first) = self.next(queue) {
-            // Where the processors are busy, others get to commit first, and share the fsync; where
-            // they are not, this takes no time.
-            std::thread::yield_now();
-            let mut group = vec![first];
-            group.extend(queue.try_iter().take(GROUP_COMMITS_MAX - 1));
-            self.settle(group);
+            self.settle(gather(first, queue));
             self.bound_log();
         }
         self.checkpoint(Checkpoint::Truncate);
@@ -221,14 +237,13 @@ impl Writing {
     }
 
     /// One transaction: durable when it returns.
-    fn transact(&self, group: &[Job]) -> Result<Vec<Result<Committed, Refusal>>, Failure> {
-        sql::run(&self.connection, "BEGIN IMMEDIATE", []).map_err(Failure::Before)?;
-        let answers = match self.apply(group) {
-            Ok(answers) => answers,
-            Err(fault) => {
-                self.roll_back()?;
-                return Err(Failure::Before(fault));
-            }
+    ///
+    /// A savepoint for each commit costs a copy of every page that the transaction wrote before.
+    /// They are for the rare group of which a commit fails half-way: it is begun anew.
+    fn transact(&self, group: &[Job]) -> Result<Answers, Failure> {
+        let answers = match self.begin(group, Undo::All)? {
+            Some(answers) => answers,
+            None => self.begin(group, Undo::One)?.unwrap_or_default(),
         };
         if !answers.iter().any(Result::is_ok) {
             self.roll_back()?;
@@ -241,10 +256,28 @@ impl Writing {
         Ok(answers)
     }
 
-    /// Applies each commit in its own savepoint; fails only where the whole transaction does.
-    fn apply(&self, group: &[Job]) -> Result<Vec<Result<Committed, Refusal>>, Fault> {
+    /// Begins a transaction and applies the group; none, and no transaction, where a commit failed
+    /// half-way that cannot be undone alone.
+    fn begin(&self, group: &[Job], undo: Undo) -> Result<Option<Answers>, Failure> {
+        sql::run(&self.connection, "BEGIN IMMEDIATE", []).map_err(Failure::Before)?;
+        match self.apply(group, undo) {
+            Ok(Some(answers)) => Ok(Some(answers)),
+            Ok(None) => {
+                self.roll_back()?;
+                Ok(None)
+            }
+            Err(fault) => {
+                self.roll_back()?;
+                Err(Failure::Before(fault))
+            }
+        }
+    }
+
+    /// Applies each commit; fails only where the whole transaction does.
+    fn apply(&self, group: &[Job], undo: Undo) -> Result<Option<Answers>, Fault> {
         let connection = &self.connection;
-        let mut applying = Applying { connection, counters: Counters::load(connection)? };
+        let counters = Counters::load(connection)?;
+        let mut applying = Applying { connection, counters, undo, spoiled: false };
         let mut answers = Vec::with_capacity(group.len());
         for job in group {
             match applying.apply(&job.commit) {
@@ -253,11 +286,12 @@ impl Writing {
                 {
                     return Err(fault);
                 }
+                _ if applying.spoiled => return Ok(None),
                 answer => answers.push(answer),
             }
         }
         applying.counters.save(connection)?;
-        Ok(answers)
+        Ok(Some(answers))
     }
 
     /// Ends a failed transaction, unless SQLite has done so.
