@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
 /// The text is not a hash: wrong length, or not hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +14,22 @@ impl fmt::Display for ThumbprintError {
     }
 }
 impl std::error::Error for ThumbprintError {}
+
+/// The upper-case digit of a number below 16.
+const fn digit(number: u8) -> u8 {
+    match number {
+        0..=9 => b'0' + number,
+        _ => b'A' + number - 10,
+    }
+}
+
+/// The byte that two hexadecimal digits say.
+fn byte_of(pair: &[u8]) -> Option<u8> {
+    pair.iter().try_fold(0, |byte: u8, &letter| {
+        let value = u8::try_from(char::from(letter).to_digit(16)?).ok()?;
+        Some(byte << 4 | value)
+    })
+}
 
 macro_rules! hash_value {
     ($(#[$meta:meta])* $name:ident, $bytes:literal) => {
@@ -28,24 +44,30 @@ macro_rules! hash_value {
             /// [`ThumbprintError`] unless the text is exactly the hash's digits.
             pub fn parse(text: &str) -> Result<Self, ThumbprintError> {
                 let mut bytes = [0_u8; $bytes];
-                if text.len() != $bytes * 2 || !text.is_ascii() {
+                if text.len() != $bytes * 2 {
                     return Err(ThumbprintError);
                 }
-                for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
-                    let pair = std::str::from_utf8(pair).map_err(|_| ThumbprintError)?;
-                    if pair.starts_with('+') {
-                        return Err(ThumbprintError);
-                    }
-                    *byte = u8::from_str_radix(pair, 16).map_err(|_| ThumbprintError)?;
+                for (byte, pair) in bytes.iter_mut().zip(text.as_bytes().chunks_exact(2)) {
+                    *byte = byte_of(pair).ok_or(ThumbprintError)?;
                 }
                 Ok(Self(bytes))
+            }
+
+            /// Gives the digits to `work`. Every record holds several hashes: formatted byte by
+            /// byte they took more time than the rest of it.
+            fn with_digits<T>(&self, work: impl FnOnce(&str) -> T) -> Option<T> {
+                let mut digits = [0_u8; $bytes * 2];
+                for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
+                    pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+                }
+                std::str::from_utf8(&digits).ok().map(work)
             }
         }
 
         impl fmt::Display for $name {
             /// Upper-case hexadecimal digits, as the services write them.
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02X}"))
+                self.with_digits(|digits| f.write_str(digits)).unwrap_or(Err(fmt::Error))
             }
         }
         impl fmt::Debug for $name {
@@ -55,7 +77,8 @@ macro_rules! hash_value {
         }
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                serializer.collect_str(self)
+                self.with_digits(|digits| serializer.serialize_str(digits))
+                    .unwrap_or_else(|| Err(ser::Error::custom(ThumbprintError)))
             }
         }
         impl<'de> Deserialize<'de> for $name {
@@ -86,7 +109,11 @@ mod tests {
     fn digits_of_either_case_are_read() {
         let text = "ab".repeat(20);
         assert_eq!(Sha1Thumbprint::parse(&text).unwrap().to_string(), text.to_uppercase());
+        let text = "0123456789ABCDEFabcdef9f8e7d6c5b4a392810";
+        assert_eq!(Sha1Thumbprint::parse(text).unwrap().to_string(), text.to_uppercase());
         assert!(Sha1Thumbprint::parse(&"+b".repeat(20)).is_err());
+        assert!(Sha1Thumbprint::parse(&"0g".repeat(20)).is_err());
+        assert!(Sha1Thumbprint::parse(&"é".repeat(20)).is_err());
         assert!(Sha256::parse(&text).is_err());
     }
 }
