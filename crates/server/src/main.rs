@@ -28,6 +28,10 @@ use config::{Config, Flags};
 use environment::SystemClock;
 use service::Clock;
 
+/// With the C library's allocator a registration takes a tenth more of the server's time.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// A self-hosted Device Provisioning Service and IoT Hub, on the wire of the real ones.
 #[derive(Parser)]
 #[command(name = "muster", version, propagate_version = true)]
