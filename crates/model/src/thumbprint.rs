@@ -109,8 +109,8 @@ mod tests {
     fn digits_of_either_case_are_read() {
         let text = "ab".repeat(20);
         assert_eq!(Sha1Thumbprint::parse(&text).unwrap().to_string(), text.to_uppercase());
-        let text = "0123456789ABCDEFabcdef9f8e7d6c5b4a392810";
-        assert_eq!(Sha1Thumbprint::parse(text).unwrap().to_string(), text.to_uppercase());
+        let all = "0123456789ABCDEFabcdef9f8e7d6c5b4a392810";
+        assert_eq!(Sha1Thumbprint::parse(all).unwrap().to_string(), all.to_uppercase());
         assert!(Sha1Thumbprint::parse(&"+b".repeat(20)).is_err());
         assert!(Sha1Thumbprint::parse(&"0g".repeat(20)).is_err());
         assert!(Sha1Thumbprint::parse(&"é".repeat(20)).is_err());
