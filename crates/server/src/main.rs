@@ -28,7 +28,7 @@ use config::{Config, Flags};
 use environment::SystemClock;
 use service::Clock;
 
-/// With the C library's allocator a registration takes a tenth more of the server's time.
+/// Preloaded in place of the C library's allocator, it saved a twentieth of the server's time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
