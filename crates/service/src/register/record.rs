@@ -58,7 +58,7 @@ pub(super) fn record(
     now: Timestamp,
 ) -> Registration {
     let old = view.registration.as_ref().map(|found| &found.value);
-    let decided_by = decided_by(verdict);
+    let decided_by = decided_by(verdict, old);
     let owner = match (verdict, old) {
         (Verdict::Assign(_) | Verdict::Keep(_), _) | (_, None) => decided_by.clone(),
         (
@@ -124,17 +124,20 @@ pub(super) fn pending(request: &RegistrationRequest) -> Pending {
     Pending { api_version: request.api_version.clone(), payload: request.payload.clone() }
 }
 
-fn decided_by(verdict: &Verdict) -> EntryRef {
+fn decided_by(verdict: &Verdict, old: Option<&Registration>) -> EntryRef {
     match verdict {
         Verdict::Consult(question) => question.entry.clone(),
         Verdict::Assign(place) | Verdict::Keep(place) => place.entry.clone(),
         Verdict::Conclude(Conclusion::Disabled { entry } | Conclusion::Failed { entry, .. }) => {
             entry.clone()
         }
-        // Neither leaves a record; this names no entry that could ever be.
-        Verdict::Challenge(_) | Verdict::Reject(_) => {
-            EntryRef { id: EntryId::Individual(unnamed()), created: Timestamp::ZERO }
-        }
+        // Neither makes a record. One that was under way stays with the entry that began it, so
+        // that a poll still tells a stranger from a device that is refused.
+        Verdict::Challenge(_) | Verdict::Reject(_) => match old {
+            Some(old) => old.decided_by.clone(),
+            // No entry that could ever be.
+            None => EntryRef { id: EntryId::Individual(unnamed()), created: Timestamp::ZERO },
+        },
     }
 }
 

@@ -8,7 +8,7 @@ use provisioning::allocation::custom::{Answer, NoAnswer};
 use provisioning::enrollment::ProvisioningStatus;
 use provisioning::registration::{FailureKind, RegistrationStatus};
 use serde_json::{Value, json};
-use service::{Inquiry, Polled, Webhooks};
+use service::{Inquiry, PollError, Polled, Webhooks};
 use tokio::sync::Semaphore;
 
 use crate::world::{World, key, keyed};
@@ -182,6 +182,28 @@ async fn a_stranger_takes_nothing_up() {
         tokio::task::yield_now().await;
     }
     assert!(webhook.asked().is_empty());
+}
+
+/// D-03: whoever can not prove who it is any more is told nothing, not even that it is refused.
+#[tokio::test]
+async fn s_c5_a_device_whose_key_was_replaced_meanwhile_is_a_stranger() {
+    let webhook = TestWebhook::new(0, None);
+    let world = world(&webhook).await;
+    let operation = begin(&world, "dev").await;
+    while webhook.asked().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let mut entry = custom("a.test");
+    entry["attestation"] = keyed(5)["attestation"].clone();
+    world.replace("dev", &entry).await;
+    webhook.gate.add_permits(1);
+    while world.record("dev").await.unwrap().status == RegistrationStatus::Assigning {
+        tokio::task::yield_now().await;
+    }
+    assert!(world.device("dev").await.is_none());
+    let evidence = world.token("dev", &key(1));
+    let polled = world.poll("dev", &operation, &evidence).await;
+    assert!(matches!(polled, Err(PollError::Stranger(_))), "{polled:?}");
 }
 
 #[tokio::test]
