@@ -16,6 +16,6 @@ mod signature;
 mod upload;
 
 pub use certificate::Certificate;
-pub use chain::{Chain, StoredCa, build_chain, same_authority};
+pub use chain::{Chain, Dates, StoredCa, build_chain, same_authority};
 pub use chain_error::ChainError;
 pub use error::{CertificateError, CommonNameError, Part, SignatureError, ValidityError};

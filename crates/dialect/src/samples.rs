@@ -152,6 +152,7 @@ pub(crate) fn instance() -> InstanceView {
             policies: Vec::new(),
             quota: Quota::default(),
             challenge_secret: None,
+            expiry_exceptions: Vec::new(),
             created: NOW,
         },
         groups: Vec::new(),

@@ -3,14 +3,16 @@
 use attestation::SymmetricKey;
 use attestation::sas::SasToken;
 use attestation::tpm::{Challenge, EndorsementKey};
-use attestation::x509::{Certificate, Chain, ChainError, StoredCa, build_chain, same_authority};
+use attestation::x509::{
+    Certificate, Chain, ChainError, Dates, StoredCa, build_chain, same_authority,
+};
 use model::{RegistrationId, Timestamp};
 
 use crate::enrollment::{
     Entry, Group, GroupAttestation, Individual, IndividualAttestation, KeyPair, Mechanism, Slots,
 };
 use crate::explain::{Disbelief, FoundBy, Step};
-use crate::instance::CaCertificate;
+use crate::instance::{CaCertificate, ExpiryException};
 use crate::registration::{ChainMember, TpmRegistration};
 use crate::view::{Evidence, InstanceView, RegistrationView, TpmEvidence};
 
@@ -84,6 +86,8 @@ struct Judge<'a, 'v> {
     view: &'v RegistrationView,
     expiry: TokenExpiry,
     chain: Option<Result<Chain, ChainError>>,
+    /// Why the chain does not hold, where it is let pass for an entry with an exception alone.
+    excepted: Option<ChainError>,
     answered: Option<SymmetricKey>,
     now: Timestamp,
     steps: Vec<Step>,
@@ -103,6 +107,7 @@ impl<'a, 'v> Judge<'a, 'v> {
             view,
             expiry,
             chain: None,
+            excepted: None,
             answered: None,
             now,
             steps: Vec::new(),
@@ -196,7 +201,7 @@ impl<'a, 'v> Judge<'a, 'v> {
     fn individual(&mut self, entry: &'v Individual) -> Result<(), Disbelief> {
         let found = match (&entry.attestation, self.evidence) {
             (IndividualAttestation::ClientCertificates(slots), Evidence::X509(presented)) => {
-                pinned(slots, presented.first(), self.now)
+                self.pinned(Entry::Individual(entry), slots, presented.first())
             }
             (IndividualAttestation::CaReferences(names), Evidence::X509(_)) => {
                 self.chain().and_then(|chain| {
@@ -207,7 +212,7 @@ impl<'a, 'v> Judge<'a, 'v> {
                         .skip(1)
                         .any(|c| named.iter().any(|n| same_authority(n, c)))
                     {
-                        true => Ok(()),
+                        true => self.excepts(Entry::Individual(entry)),
                         false => Err(Disbelief::NotInChain),
                     }
                 })
@@ -309,7 +314,10 @@ impl<'a, 'v> Judge<'a, 'v> {
             let deciding =
                 here.iter().find(|group| !group.settings.is_enabled()).or_else(|| here.first());
             if let Some(group) = deciding {
-                return self.enabled(Entry::Group(group), "D-05");
+                return match self.excepts(Entry::Group(group)) {
+                    Ok(()) => self.enabled(Entry::Group(group), "D-05"),
+                    Err(because) => Admission::Stranger(because),
+                };
             }
         }
         Admission::Stranger(Disbelief::NotInChain)
@@ -385,6 +393,49 @@ impl<'a, 'v> Judge<'a, 'v> {
             .collect()
     }
 
+    const fn expired_hold(&self) -> Dates {
+        Dates { now: self.now, expired_hold: true }
+    }
+
+    /// The operator's exception for an entry, while it lasts.
+    fn exception(&self, entry: Entry<'_>) -> Option<&'v ExpiryException> {
+        let entry = entry.reference();
+        let exceptions = &self.view.instance.dps.expiry_exceptions;
+        exceptions.iter().find(|one| one.entry == entry && one.holds_at(self.now))
+    }
+
+    /// A chain that holds but for its expiry is good for an entry with an exception alone.
+    fn excepts(&mut self, entry: Entry<'v>) -> Result<(), Disbelief> {
+        let Some(because) = self.excepted.as_ref() else { return Ok(()) };
+        let (refused, because) = (disbelief(because), because.to_string());
+        self.excused(entry, because).ok_or(refused)
+    }
+
+    fn excused(&mut self, entry: Entry<'v>, because: String) -> Option<()> {
+        let until = self.exception(entry)?.until;
+        self.steps.push(Step::ExpiryExcused { entry: entry.reference(), because, until });
+        Some(())
+    }
+
+    /// Whether the leaf is one of the entry's certificates, and in time.
+    fn pinned(
+        &mut self,
+        entry: Entry<'v>,
+        slots: &Slots<Certificate>,
+        leaf: Option<&Certificate>,
+    ) -> Result<(), Disbelief> {
+        let leaf = leaf.ok_or(Disbelief::NoEvidence)?;
+        if !slots.iter().any(|slot| slot.content_hash() == leaf.content_hash()) {
+            return Err(Disbelief::OtherCertificate);
+        }
+        let Err(fault) = Dates::from(self.now).kept_by(leaf) else { return Ok(()) };
+        let because = fault.to_string();
+        let excused = self.expired_hold().kept_by(leaf).ok();
+        excused
+            .and_then(|()| self.excused(entry, because.clone()))
+            .ok_or(Disbelief::Chain { because })
+    }
+
     /// The presented chain, judged once.
     fn chain(&mut self) -> Result<Chain, Disbelief> {
         let Evidence::X509(presented) = self.evidence else {
@@ -392,7 +443,14 @@ impl<'a, 'v> Judge<'a, 'v> {
         };
         if self.chain.is_none() {
             let stored = stored_cas(&self.view.instance);
-            let judged = build_chain(presented, &stored, self.now);
+            let mut judged = build_chain(presented, &stored, self.now);
+            if let Err(because) = &judged
+                && self.view.instance.dps.expiry_exceptions.iter().any(|e| e.holds_at(self.now))
+                && let Ok(chain) = build_chain(presented, &stored, self.expired_hold())
+            {
+                self.excepted = Some(because.clone());
+                judged = Ok(chain);
+            }
             self.steps.push(match &judged {
                 Ok(chain) => Step::ChainHolds {
                     anchor: chain
@@ -503,18 +561,6 @@ fn common_name_is(
         Err(fault) => fault.to_string(),
     };
     Err(Disbelief::CommonName { because })
-}
-
-fn pinned(
-    slots: &Slots<Certificate>,
-    leaf: Option<&Certificate>,
-    now: Timestamp,
-) -> Result<(), Disbelief> {
-    let leaf = leaf.ok_or(Disbelief::NoEvidence)?;
-    if !slots.iter().any(|slot| slot.content_hash() == leaf.content_hash()) {
-        return Err(Disbelief::OtherCertificate);
-    }
-    leaf.is_valid_at(now).map_err(|fault| Disbelief::Chain { because: fault.to_string() })
 }
 
 fn signed(token: &SasToken, keys: &KeyPair) -> bool {

@@ -118,6 +118,15 @@ pub enum Step {
         /// The subject of the nearest verified CA.
         anchor: String,
     },
+    /// What has expired is let pass, as the operator has made an exception for the entry.
+    ExpiryExcused {
+        /// Which.
+        entry: EntryRef,
+        /// What has expired, in words.
+        because: String,
+        /// When the exception ends.
+        until: Timestamp,
+    },
     /// The entry decides, by the rule that is named.
     Decides {
         /// Which.

@@ -8,7 +8,7 @@ use model::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::enrollment::AllocationPolicy;
+use crate::enrollment::{AllocationPolicy, EntryRef};
 
 /// A provisioning service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,8 +30,31 @@ pub struct Dps {
     /// What the challenges of TPMs are derived from (D-25); none until the first TPM shows itself.
     #[serde(default)]
     pub challenge_secret: Option<SymmetricKey>,
+    /// Entries whose devices may show certificates that have expired.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expiry_exceptions: Vec<ExpiryException>,
     /// When it was made.
     pub created: Timestamp,
+}
+
+/// An operator's exception: until an instant, the devices of one entry are judged as if none of
+/// their certificates could expire. It is there so that a fleet which was left too long can come
+/// and get new ones.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExpiryException {
+    /// The entry; one that is made anew under the same id is another.
+    pub entry: EntryRef,
+    /// When it ends, by itself.
+    pub until: Timestamp,
+    /// Why it was made, in the operator's words.
+    pub reason: String,
+}
+
+impl ExpiryException {
+    /// Whether it is in force.
+    pub fn holds_at(&self, now: Timestamp) -> bool {
+        now < self.until
+    }
 }
 
 /// What a policy of a provisioning service grants.

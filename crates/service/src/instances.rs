@@ -112,6 +112,10 @@ impl Service {
                     .or_else(|| old.as_ref().map(|old| old.quota))
                     .unwrap_or_default(),
                 challenge_secret: old.as_ref().and_then(|old| old.challenge_secret.clone()),
+                expiry_exceptions: old
+                    .as_ref()
+                    .map(|old| old.expiry_exceptions.clone())
+                    .unwrap_or_default(),
                 created: old.as_ref().map_or_else(|| self.now(), |old| old.created),
             };
             let generation = match existing {

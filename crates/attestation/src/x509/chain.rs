@@ -41,6 +41,36 @@ pub struct Chain {
     pub anchor: usize,
 }
 
+/// By which clock the dates of a chain's certificates are judged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dates {
+    /// The instant.
+    pub now: Timestamp,
+    /// Whether a certificate may have expired: an operator's exception, never the rule. One that
+    /// is not valid yet is refused all the same.
+    pub expired_hold: bool,
+}
+
+/// Every certificate must be valid at the instant.
+impl From<Timestamp> for Dates {
+    fn from(now: Timestamp) -> Self {
+        Self { now, expired_hold: false }
+    }
+}
+
+impl Dates {
+    /// Whether a certificate's own dates are kept.
+    ///
+    /// # Errors
+    /// Both of [`ValidityError`].
+    pub fn kept_by(self, certificate: &Certificate) -> Result<(), ValidityError> {
+        match certificate.is_valid_at(self.now) {
+            Err(ValidityError::Expired { .. }) if self.expired_hold => Ok(()),
+            judged => judged,
+        }
+    }
+}
+
 /// Whether two certificates speak for the same authority: the same subject and public key.
 ///
 /// A CA certificate that was renewed, or is signed by several CAs, stays one authority.
@@ -54,7 +84,7 @@ pub fn same_authority(a: &Certificate, b: &Certificate) -> bool {
 /// identifier: verified CAs first, then other stored certificates, then presented ones.
 ///
 /// - Every link's signature is checked; SHA-1 and RSA below 2048 bits are not believed.
-/// - Every certificate must be valid at `now`, the verified CA and what is above it included.
+/// - Every certificate must keep its `dates`, the verified CA and what is above it included.
 /// - No critical extension may be unknown, on the leaf neither.
 /// - An issuer must have a name, be CA:TRUE, may sign certificates, keeps its path length (self-issued ones and
 ///   the leaf are not counted) and has no name constraints, critical or not, as none are enforced.
@@ -71,17 +101,18 @@ pub fn same_authority(a: &Certificate, b: &Certificate) -> bool {
 pub fn build_chain(
     presented: &[Certificate],
     stored: &[StoredCa],
-    now: Timestamp,
+    dates: impl Into<Dates>,
 ) -> Result<Chain, ChainError> {
+    let dates = dates.into();
     let (leaf, others) = presented.split_first().ok_or(ChainError::NothingPresented)?;
     if presented.len() > CHAIN_PRESENTED_MAX {
         return Err(ChainError::TooManyCertificates { presented: presented.len() });
     }
-    holds_now(leaf, now)?;
+    holds(leaf, dates)?;
     let mut search = Search {
         others,
         stored,
-        now,
+        dates,
         path: vec![leaf],
         checked: Vec::new(),
         steps: 0,
@@ -100,7 +131,7 @@ pub fn build_chain(
 struct Search<'a> {
     others: &'a [Certificate],
     stored: &'a [StoredCa],
-    now: Timestamp,
+    dates: Dates,
     path: Vec<&'a Certificate>,
     checked: Vec<CheckedLink<'a>>,
     steps: usize,
@@ -250,7 +281,7 @@ impl<'a> Search<'a> {
         if issuer.has_name_constraints() {
             return Err(ChainError::NameConstraints { subject: subject() });
         }
-        holds_now(issuer, self.now)?;
+        holds(issuer, self.dates)?;
         let below = self.path.iter().skip(1).filter(|ca| !ca.is_self_issued()).count();
         match issuer.path_len() {
             Some(allowed) if usize::try_from(allowed).is_ok_and(|allowed| below > allowed) => {
@@ -343,13 +374,13 @@ fn unknown_issuer(leaf: &Certificate) -> (Weight, ChainError) {
 }
 
 /// What every certificate of a chain must keep.
-fn holds_now(certificate: &Certificate, now: Timestamp) -> Result<(), ChainError> {
+fn holds(certificate: &Certificate, dates: Dates) -> Result<(), ChainError> {
     let subject = || shown(certificate.subject_text());
     if let Some(oid) = certificate.unknown_critical_extension() {
         let oid = oid.to_owned();
         return Err(ChainError::UnknownCriticalExtension { subject: subject(), oid });
     }
-    certificate.is_valid_at(now).map_err(|error| match error {
+    dates.kept_by(certificate).map_err(|error| match error {
         ValidityError::NotYetValid { not_before } => {
             ChainError::NotYetValid { subject: subject(), not_before }
         }

@@ -64,6 +64,7 @@ fn instance() -> InstanceView {
             policies: Vec::new(),
             quota: Quota::default(),
             challenge_secret: None,
+            expiry_exceptions: Vec::new(),
             created: NOW,
         },
         groups: Vec::new(),

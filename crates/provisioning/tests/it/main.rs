@@ -9,6 +9,7 @@
 )]
 
 mod custom;
+mod expiry;
 mod matching;
 mod poll;
 mod possession;

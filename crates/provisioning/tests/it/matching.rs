@@ -38,7 +38,7 @@ impl Line {
 }
 
 #[test]
-fn s_09_x509_leaf_provisions_through_an_individual_enrollment() {
+fn m_17_s_09_x509_leaf_provisions_through_an_individual_enrollment() {
     let leaf = self_signed("dev-1");
     let mut world = World::new();
     world.pinned("dev-1", &leaf);
@@ -93,7 +93,7 @@ fn s_47_disabled_individual_prevents_whatever_groups_are_enabled() {
 }
 
 #[test]
-fn s_65_individual_is_found_before_any_group() {
+fn m_01_s_65_individual_is_found_before_any_group() {
     let mut l = line();
     l.world.signing("A", &l.a);
     l.world.pinned("sensor-thl-002", &l.leaf);
@@ -124,7 +124,7 @@ fn s_18_disabled_group_refuses_its_members() {
 }
 
 #[test]
-fn s_c2_nearest_group_decides() {
+fn s_c2_m_08_m_09_nearest_group_decides() {
     let mut l = line();
     l.world.signing("R", &l.r);
     l.world.signing("A", &l.a);
@@ -143,7 +143,7 @@ fn s_c2_nearest_group_decides() {
 }
 
 #[test]
-fn s_19_deleted_group_falls_back_to_the_nearer_of_two_higher_ones() {
+fn m_10_s_19_deleted_group_falls_back_to_the_nearer_of_two_higher_ones() {
     let r = root("R");
     let a = r.intermediate("A");
     let b = a.intermediate("B");
@@ -219,7 +219,7 @@ fn s_26_no_certificate_block_by_a_key_entry_of_the_same_id() {
 }
 
 #[test]
-fn s_27_deleting_the_blocking_entry_lets_the_group_in_again() {
+fn m_07_s_27_deleting_the_blocking_entry_lets_the_group_in_again() {
     let mut l = line();
     l.world.signing("A", &l.a);
     l.world.pinned("disallow-002", &l.leaf);
@@ -242,7 +242,7 @@ fn s_28_a_hundred_other_members_are_let_in() {
 }
 
 #[test]
-fn s_55_block_is_by_identity_whatever_the_attestation_type() {
+fn m_04_s_55_block_is_by_identity_whatever_the_attestation_type() {
     let mut world = World::new();
     world.group("g", GroupAttestation::SymmetricKey(keys(3)));
     world.pinned("dev-1", &self_signed("dev-1"));
@@ -273,7 +273,7 @@ fn d_03_a_stranger_learns_nothing_of_a_blocking_entry() {
 }
 
 #[test]
-fn s_66_entry_matches_by_thumbprint_in_either_slot() {
+fn m_03_s_66_entry_matches_by_thumbprint_in_either_slot() {
     let mut l = line();
     l.world.signing("A", &l.a);
     let slots = Slots { primary: Some(self_signed("x")), secondary: Some(l.leaf.clone()) };
@@ -306,7 +306,7 @@ fn s_66_reissued_leaf_is_not_matched_by_thumbprint() {
 }
 
 #[test]
-fn s_64_s_67_enabled_entry_found_by_leaf_lets_the_device_in_under_its_own_name() {
+fn m_06_s_64_s_67_enabled_entry_found_by_leaf_lets_the_device_in_under_its_own_name() {
     let mut l = line();
     l.world.signing("A", &l.a);
     l.world.pinned("disallow-002", &l.leaf);
@@ -337,7 +337,7 @@ fn m_05_enabled_entry_by_id_that_does_not_verify_ends_the_search() {
 }
 
 #[test]
-fn s_46_common_name_is_the_registration_id() {
+fn m_02_s_46_common_name_is_the_registration_id() {
     let mut l = line();
     l.world.signing("A", &l.a);
     assert_eq!(l.world.verdict("SENSOR-THL-002", &l.evidence()), "assigned by A");
@@ -378,7 +378,7 @@ fn m_12_unverified_root_refuses() {
 }
 
 #[test]
-fn s_97_s_98_root_works_as_signing_certificate_and_as_reference() {
+fn m_13_s_97_s_98_root_works_as_signing_certificate_and_as_reference() {
     let l = line();
     for attestation in [
         GroupAttestation::SigningCertificates(Slots {
@@ -423,7 +423,7 @@ fn m_16_expired_leaf_is_refused_pinned_or_chained() {
 }
 
 #[test]
-fn m_18_derived_key_of_a_group_lets_in_and_the_group_key_itself_does_not() {
+fn m_18_m_20_derived_key_of_a_group_lets_in_and_the_group_key_itself_does_not() {
     let mut world = World::new();
     world.group("g", GroupAttestation::SymmetricKey(keys(3)));
     assert_eq!(world.verdict("Dev-1", &token("Dev-1", &key(3).derive("Dev-1"))), "assigned by g");

@@ -11,8 +11,8 @@ use model::{
 };
 use provisioning::decide::{Conclusion, Decision, Rejection, Verdict, decide};
 use provisioning::enrollment::{
-    AllocationPolicy, EntryId, Group, GroupAttestation, Individual, IndividualAttestation, KeyPair,
-    ProvisioningStatus, Settings, Slots, Stamp,
+    AllocationPolicy, Entry, EntryId, EntryRef, Group, GroupAttestation, Individual,
+    IndividualAttestation, KeyPair, ProvisioningStatus, Settings, Slots, Stamp,
 };
 use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota};
 use provisioning::registration::{Registration, RegistrationStatus, TpmRegistration};
@@ -81,6 +81,12 @@ impl Ca {
         parsed(&params.signed_by(&RcgenKey::generate().unwrap(), &self.issuer()).unwrap())
     }
 
+    pub fn future_leaf(&self, name: &str) -> Certificate {
+        let mut params = params(name);
+        params.not_before = rcgen::date_time_ymd(2035, 2, 1);
+        parsed(&params.signed_by(&RcgenKey::generate().unwrap(), &self.issuer()).unwrap())
+    }
+
     pub fn nameless_leaf(&self) -> Certificate {
         let mut params = params("x");
         params.distinguished_name = rcgen::DistinguishedName::new();
@@ -144,6 +150,7 @@ impl World {
                 policies: Vec::new(),
                 quota: Quota::default(),
                 challenge_secret: Some(key(250)),
+                expiry_exceptions: Vec::new(),
                 created: NOW,
             },
             individuals: Vec::new(),
@@ -220,6 +227,14 @@ impl World {
                 &mut self.groups[at].settings
             }
         }
+    }
+
+    /// Names an entry as it is now.
+    pub fn reference(&self, name: &str) -> EntryRef {
+        let individual = self.individuals.iter().find(|e| e.registration_id == id(name));
+        let group = self.groups.iter().find(|group| group.id.as_str() == name);
+        let entry = individual.map(Entry::Individual).or_else(|| group.map(Entry::Group));
+        entry.unwrap().reference()
     }
 
     pub fn disable(&mut self, name: &str) {

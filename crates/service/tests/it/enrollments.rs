@@ -58,7 +58,7 @@ fn is_in_use<T>(refused: &Result<T, ApiError>) -> bool {
 }
 
 #[tokio::test]
-async fn v_12_a_certificate_belongs_to_one_entry() {
+async fn v_12_m_15_a_certificate_belongs_to_one_entry() {
     let w = World::new().await;
     let pem = self_signed("x");
     let pinned = json!({"attestation": {"type": "x509", "x509":

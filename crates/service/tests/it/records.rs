@@ -40,7 +40,7 @@ async fn s_33_the_initial_twin_is_on_the_hub() {
 }
 
 #[tokio::test]
-async fn r_05_a_stranger_leaves_no_record() {
+async fn m_11_r_05_a_stranger_leaves_no_record() {
     let w = World::new().await;
     w.put("dev", &keyed(1)).await;
     assert_eq!(w.outcome("dev", &w.token("dev", &key(9))).await, "401");

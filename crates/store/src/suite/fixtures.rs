@@ -85,6 +85,7 @@ pub fn dps(name: &str) -> Dps {
         policies: Vec::new(),
         quota: Quota::default(),
         challenge_secret: None,
+        expiry_exceptions: Vec::new(),
         created: at(0),
     }
 }

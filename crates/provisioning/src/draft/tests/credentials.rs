@@ -159,7 +159,7 @@ fn v_11_one_certificate_may_fill_both_slots() {
 }
 
 #[test]
-fn v_12_a_certificate_belongs_to_one_entry() {
+fn v_12_m_15_a_certificate_belongs_to_one_entry() {
     let (root, pem) = certificate("root");
     let mut instance = instance();
     let holder = put_group(&group_draft(signing(Some(uploaded(&pem)), None)), None, &instance);
