@@ -15,6 +15,7 @@ mod dps;
 mod enrollment;
 mod enrollment_group;
 mod entry;
+mod expiry_exception;
 mod explain;
 mod hub;
 mod linked_hub;

@@ -52,6 +52,13 @@ pub const INDIVIDUAL_ENROLLMENTS_MAX: u64 = 1_000_000;
 pub const ENROLLMENT_GROUPS_MAX: u64 = 100;
 /// CA certificates of an instance, by default. Source: same.
 pub const CA_CERTIFICATES_MAX: u64 = 25;
+/// How far off the end of an exception for expired certificates may be. Source: ours; an exception
+/// is for the time that a fleet needs to get new ones.
+pub const EXPIRY_EXCEPTION_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
+/// Exceptions in force at once in one instance. Source: ours; each registration looks through them.
+pub const EXPIRY_EXCEPTIONS_MAX: usize = 100;
+/// Characters of an exception's reason. Source: ours.
+pub const EXPIRY_EXCEPTION_REASON_CHARS_MAX: usize = 256;
 /// Linked hubs of an instance, by default. Source: same.
 pub const LINKED_HUBS_MAX: usize = 50;
 /// Shared access policies of one service. Source: ours; a new hub has five.

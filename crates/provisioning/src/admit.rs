@@ -512,7 +512,7 @@ impl ChainMember {
 }
 
 /// The certificates that complete a chain: the instance's CAs, and the groups' own (D-06, M-12).
-fn stored_cas(instance: &InstanceView) -> Vec<StoredCa> {
+pub(crate) fn stored_cas(instance: &InstanceView) -> Vec<StoredCa> {
     let own = instance.ca_certificates.iter().map(|found| &found.value).map(
         |CaCertificate { certificate, verified, .. }| StoredCa {
             certificate: certificate.clone(),

@@ -13,6 +13,7 @@
 pub mod admit;
 pub mod allocation;
 pub mod decide;
+pub mod dependents;
 pub mod draft;
 pub mod enrollment;
 pub mod explain;

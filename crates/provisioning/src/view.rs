@@ -25,7 +25,7 @@ pub struct Versioned<T> {
 /// `generation` changes with every write to the instance, its groups or its CA certificates, and
 /// a commit rests on it as a whole: a group that appears is as good a reason to judge again as
 /// one that changes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct InstanceView {
     /// The instance.
     pub dps: Dps,

@@ -2,6 +2,7 @@
 
 use attestation::x509::Certificate;
 use model::{CertificateName, IfMatch, ServiceName, VerificationCode, limits};
+use provisioning::dependents::{Dependent, dependents};
 use provisioning::instance::CaCertificate;
 use provisioning::possession::{self, Rewrite, Vouched};
 use provisioning::view::Versioned;
@@ -40,6 +41,22 @@ impl Service {
     ) -> Result<CaCertificate, ApiError> {
         let all = self.certificates(dps).await?;
         all.into_iter().find(|found| found.name == *name).ok_or(ApiError::NotFound)
+    }
+
+    /// What would rest on nothing, were a CA certificate deleted (D-07).
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`].
+    pub async fn certificate_dependents(
+        &self,
+        dps: &ServiceName,
+        name: &CertificateName,
+    ) -> Result<Vec<Dependent>, ApiError> {
+        let view = self.store.instance(dps).await?.ok_or(ApiError::NotFound)?;
+        match view.ca_certificates.iter().any(|row| row.value.name == *name) {
+            true => Ok(dependents(&view, name, self.now())),
+            false => Err(ApiError::NotFound),
+        }
     }
 
     /// Uploads a CA certificate, or replaces it (C-03, C-06).

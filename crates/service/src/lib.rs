@@ -20,6 +20,7 @@ mod directory;
 mod enrollments;
 mod environment;
 mod error;
+mod exceptions;
 mod instances;
 mod load;
 pub mod observe;

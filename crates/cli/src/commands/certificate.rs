@@ -8,10 +8,9 @@ use model::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::common::{DpsOfAdmin, Yes, certificate, confirm, flag};
-use super::enrollment_group::GROUP;
 use crate::Session;
 use crate::failure::{Failure, Result};
-use crate::locate::{Admin, Kind, values};
+use crate::locate::{Admin, values};
 use crate::output::{Column, at, cell, column};
 use crate::service::{Call, segment};
 
@@ -21,6 +20,13 @@ const COLUMNS: &[Column] = &[
     column!("Subject", "properties"."subject"),
     column!("Expires", "properties"."expiry"),
     column!("Thumbprint", "properties"."thumbprint"),
+];
+
+const DEPENDENTS: &[Column] = &[
+    column!("Enrollment group", "enrollmentGroupId"),
+    column!("Status", "provisioningStatus"),
+    column!("Rests on it by", "by"),
+    column!("Other slot holds", "otherSlotHolds"),
 ];
 
 const FIRST: [&str; 4] =
@@ -72,6 +78,13 @@ enum Verb {
         path: PathBuf,
         #[command(flatten)]
         etag: Etag,
+        #[command(flatten)]
+        dps: DpsOfAdmin,
+    },
+    /// List the enrollment groups that rest on a certificate: what its deletion would touch.
+    Dependents {
+        #[command(flatten)]
+        name: Name,
         #[command(flatten)]
         dps: DpsOfAdmin,
     },
@@ -187,21 +200,23 @@ impl Certificate {
                 let verified = admin.service.call(call).await.map_err(missing)?;
                 session.output.thing(&verified, &FIRST)
             }
+            Verb::Dependents { name, dps } => {
+                let (admin, dps) = dps.find(session).await?;
+                let list = dependents(&admin, &dps, &name.name).await?;
+                session.output.list(DEPENDENTS, &list)
+            }
             Verb::Delete { name, etag, yes, dps } => {
                 let (admin, dps) = dps.find(session).await?;
                 let doing = format!("delete certificate '{}'", name.name);
+                // The answer to a compromised root waits for no preview (D-07).
+                for dependent in dependents(&admin, &dps, &name.name).await.unwrap_or_default() {
+                    eprintln!("{}", touched(&dependent));
+                }
                 let question = format!("Delete certificate '{}' of '{dps}'?", name.name);
                 confirm(&question, yes)?;
                 let call =
                     Call::delete(one(&dps, &name.name), doing).if_match(etag.etag.as_deref());
-                admin.service.call(call).await.map_err(missing)?;
-                for group in referring(&admin, &dps, &name.name).await.unwrap_or_default() {
-                    eprintln!(
-                        "warning: enrollment group '{group}' refers to it and admits nobody by it \
-                         any more; give it another with `enrollment-group update --ca-name`"
-                    );
-                }
-                Ok(())
+                admin.service.call(call).await.map_err(missing).map(drop)
             }
         }
     }
@@ -274,25 +289,25 @@ fn expiry_notes(list: &[Value], now: Timestamp) -> Vec<String> {
     list.iter().filter_map(note).collect()
 }
 
-/// The groups that name a certificate; it may go all the same (D-07).
-async fn referring(admin: &Admin, dps: &str, name: &str) -> Result<Vec<String>> {
-    let resource = admin.resource(Kind::Dps, Some(dps)).await?;
-    let service = admin.open(Kind::Dps, &resource).await?;
-    let refers = |group: &&Value| {
-        let slots = at(group, &["attestation", "x509", "caReferences"]);
-        [at(slots, &["primary"]), at(slots, &["secondary"])]
-            .iter()
-            .any(|slot| slot.as_str().is_some_and(|named| named.eq_ignore_ascii_case(name)))
+/// The groups that rest on a certificate; it may go all the same (D-07).
+async fn dependents(admin: &Admin, dps: &str, name: &str) -> Result<Vec<Value>> {
+    let doing = format!("read what rests on certificate '{name}'");
+    let call = Call::get(format!("{}/dependents", one(dps, name)), doing);
+    Ok(values(admin.service.call(call).await.map_err(missing)?))
+}
+
+/// A line of what the deletion of a certificate does to a group.
+fn touched(dependent: &Value) -> String {
+    let group = cell(at(dependent, &["enrollmentGroupId"]));
+    let how = match at(dependent, &["by"]).as_str() {
+        Some("reference") => "refers to it",
+        _ => "has a signing certificate whose chain ends there",
     };
-    let mut found = Vec::new();
-    GROUP
-        .pages(&service, None, |page| {
-            let ids = page.iter().filter(refers).map(|group| cell(at(group, &[GROUP.id])));
-            found.extend(ids);
-            Ok(())
-        })
-        .await?;
-    Ok(found)
+    let then = match at(dependent, &["otherSlotHolds"]).as_bool() {
+        Some(true) => "admits devices by its other slot alone from then on",
+        _ => "admits nobody from then on; give it another with `enrollment-group update`",
+    };
+    format!("warning: enrollment group '{group}' {how}, and {then}")
 }
 
 fn collection(dps: &str) -> String {
@@ -310,6 +325,23 @@ fn missing(failure: Failure) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn c_07_the_preview_says_who_is_left() {
+        let dependent = |by, holds| {
+            touched(&json!({"enrollmentGroupId": "g", "by": by, "otherSlotHolds": holds}))
+        };
+        assert_eq!(
+            dependent("reference", false),
+            "warning: enrollment group 'g' refers to it, and admits nobody from then on; give it \
+             another with `enrollment-group update`"
+        );
+        assert_eq!(
+            dependent("chain", true),
+            "warning: enrollment group 'g' has a signing certificate whose chain ends there, and \
+             admits devices by its other slot alone from then on"
+        );
+    }
 
     #[test]
     fn what_expires_within_thirty_days_is_noted() {

@@ -10,6 +10,7 @@ use super::connection_string::OfDps;
 use super::document::{self, Values};
 use super::enrollment::Enrollment;
 use super::enrollment_group::EnrollmentGroup;
+use super::expiry_exception::ExpiryException;
 use super::linked_hub::LinkedHub;
 use super::policy::{DpsName, Policies};
 use super::registration::OfGroup;
@@ -82,6 +83,8 @@ enum Verb {
     EnrollmentGroup(EnrollmentGroup),
     /// CA certificates.
     Certificate(Certificate),
+    /// Entries whose devices may show expired certificates for a time.
+    ExpiryException(ExpiryException),
     /// The hubs that devices are assigned to.
     LinkedHub(LinkedHub),
     /// Connection strings for tools and SDKs.
@@ -208,6 +211,7 @@ impl Dps {
             Verb::Enrollment(noun) => noun.run(session).await,
             Verb::EnrollmentGroup(noun) => noun.run(session).await,
             Verb::Certificate(noun) => noun.run(session).await,
+            Verb::ExpiryException(noun) => noun.run(session).await,
             Verb::LinkedHub(noun) => noun.run(session).await,
             Verb::ConnectionString(noun) => noun.run(session).await,
             Verb::Policy(noun) => noun.run(session).await,

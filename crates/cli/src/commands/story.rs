@@ -103,6 +103,11 @@ fn step(value: &Value) -> String {
         ),
         "chainRefused" => format!("the chain does not hold: {}", told("because")),
         "chainHolds" => format!("the chain holds, up to the verified CA {}", told("anchor")),
+        "expiryExcused" => format!(
+            "{}, which an exception for {of} excuses until {}",
+            told("because"),
+            told("until")
+        ),
         "decides" => format!("{of} decides: {}", rule(&told("rule"))),
         "assignedBefore" => format!("the device was assigned to {} before", told("hub")),
         "stays" => "the reprovision policy keeps it where it is".to_owned(),

@@ -165,27 +165,52 @@ async fn certificates_are_uploaded_listed_and_deleted() {
     let ran = run(&words, vec![reply(200, &one_dps()), reply(200, &list)]).await.ok();
     assert!(ran.out.ends_with("root  true      CN=Root  2036     AB\n"), "{}", ran.out);
     let words = ["iot", "dps", "certificate", "delete", "--dps-name", "dps1", "-n", "root"];
-    let ran = run(&words, vec![reply(200, &one_dps()), reply(204, &Value::Null)]).await.ok();
-    assert_eq!(ran.header(1, "if-match"), Some("*"));
+    let none = json!({"value": []});
+    let replies = vec![reply(200, &one_dps()), reply(200, &none), reply(204, &Value::Null)];
+    let ran = run(&words, replies).await.ok();
+    assert_eq!(ran.header(2, "if-match"), Some("*"));
 }
 
 #[tokio::test]
-async fn d_07_a_certificate_goes_first_and_its_groups_are_looked_up_then() {
-    let keys = json!({"value": [{"keyName": "provisioningserviceowner", "primaryKey": KEY, "rights": ""}]});
-    let groups = json!([{"enrollmentGroupId": "g", "attestation": {"type": "x509",
-        "x509": {"caReferences": {"secondary": "root"}}}}]);
-    let words = ["iot", "dps", "certificate", "delete", "--dps-name", "dps1", "-n", "root"];
-    let replies = vec![
-        reply(200, &one_dps()),
-        reply(204, &Value::Null),
-        reply(200, &one_dps()),
-        reply(200, &keys),
-        reply(200, &groups),
-    ];
-    let ran = run(&words, replies).await.ok();
-    assert!(ran.lines()[1].starts_with("DELETE /muster/v1/dps/dps1/certificates/root"));
-    assert!(ran.lines()[4].starts_with("POST /enrollmentGroups/query"));
-    assert_eq!(ran.out, "");
+async fn d_07_c_07_a_deletion_is_previewed_and_a_preview_that_fails_is_no_reason_to_wait() {
+    let groups = json!({"value": [{"enrollmentGroupId": "g", "provisioningStatus": "enabled",
+        "by": "reference", "otherSlotHolds": false}]});
+    let certificate = |verb: &'static str| {
+        ["iot", "dps", "certificate", verb, "--dps-name", "dps1", "-n", "root"]
+    };
+    let replies = vec![reply(200, &one_dps()), reply(200, &groups)];
+    let ran = run(&certificate("dependents"), replies).await.ok();
+    let path = "GET /muster/v1/dps/dps1/certificates/root/dependents?api-version=2026-11-01";
+    assert_eq!(ran.lines()[1], path);
+    assert!(ran.out.ends_with("g                 enabled  reference       false\n"), "{}", ran.out);
+    for preview in [reply(200, &groups), reply(500, &json!({"message": "no"}))] {
+        let replies = vec![reply(200, &one_dps()), preview, reply(204, &Value::Null)];
+        let ran = run(&certificate("delete"), replies).await.ok();
+        assert_eq!(ran.lines()[1], path);
+        assert!(ran.lines()[2].starts_with("DELETE /muster/v1/dps/dps1/certificates/root"));
+        assert_eq!(ran.out, "");
+    }
+}
+
+#[tokio::test]
+async fn an_expiry_exception_is_made_listed_and_ended() {
+    let exception =
+        |verb: &'static str| vec!["iot", "dps", "expiry-exception", verb, "--dps-name", "dps1"];
+    let made = json!({"enrollmentGroupId": "g", "until": "2030-01-31T00:00:00Z", "reason": "late"});
+    let until = ["--group-id", "g", "--until", "2030-01-31T00:00:00Z", "--reason", "late"];
+    let words = [&exception("create")[..], &until].concat();
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(200, &made)]).await.ok();
+    let path = "/muster/v1/dps/dps1/expiry-exceptions";
+    let version = "?api-version=2026-11-01";
+    assert_eq!(ran.lines()[1], format!("PUT {path}/enrollmentGroups/g{version}"));
+    assert_eq!(ran.body(1)["reason"], "late");
+    assert!(ran.body(1)["until"].as_str().unwrap().starts_with("2030-01-31T00:00:00"));
+    let list = json!({"value": [made]});
+    let ran = run(&exception("list"), vec![reply(200, &one_dps()), reply(200, &list)]).await.ok();
+    assert!(ran.out.contains("g                 2030-01-31T00:00:00Z  late"), "{}", ran.out);
+    let words = [&exception("delete")[..], &["--enrollment-id", "dev", "--yes"]].concat();
+    let ran = run(&words, vec![reply(200, &one_dps()), reply(204, &Value::Null)]).await.ok();
+    assert_eq!(ran.lines()[1], format!("DELETE {path}/enrollments/dev{version}"));
 }
 
 #[tokio::test]

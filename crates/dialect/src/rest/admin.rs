@@ -2,12 +2,14 @@
 //!
 //! Its resources have the shape of the ARM resources that they stand for (`dps-service-api` §4).
 
+mod exception;
 mod policy;
 
 use ::hub::instance::Hub;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::{CertificateName, HostName, IdScope, ServiceName, Timestamp, VerificationCode};
+use provisioning::dependents::{Dependence, Dependent};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::explain::Explanation;
 use provisioning::instance::{CaCertificate, Dps, LinkedHub};
@@ -18,6 +20,7 @@ use super::error::{ApiFault, Missing};
 use super::segments;
 use crate::json::{Object, read};
 
+pub use exception::{ExceptionBody, ExceptionJson, ExceptionRoute, exception_body, exception_json};
 pub use policy::{KeyJson, PolicyRoute, RightName, key_json, policy_body, renew_body};
 
 /// What a call addresses.
@@ -27,6 +30,8 @@ pub enum Route {
     Dps(DpsRoute),
     /// CA certificates of a provisioning service.
     Certificates(ServiceName, CertificateRoute),
+    /// Exceptions for expired certificates.
+    Exceptions(ServiceName, ExceptionRoute),
     /// Hubs.
     Hubs(HubRoute),
     /// `GET explanations/{registration id or tracking id}`
@@ -71,6 +76,8 @@ pub enum CertificateRoute {
     Code(CertificateName),
     /// `POST {certificate}/verify`
     Verify(CertificateName),
+    /// `GET {certificate}/dependents`
+    Dependents(CertificateName),
 }
 
 /// Hubs, under `hubs`.
@@ -101,6 +108,10 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
         ["muster", "v1", "dps", name, "certificates", rest @ ..] => {
             let route = certificates(method, rest)?;
             Ok(Route::Certificates(service(name)?, route))
+        }
+        ["muster", "v1", "dps", name, "expiry-exceptions", rest @ ..] => {
+            let route = exception::route(method, rest)?;
+            Ok(Route::Exceptions(service(name)?, route))
         }
         ["muster", "v1", "dps", name, "policies", rest @ ..] => {
             let route = policy::route(method, rest)?;
@@ -154,7 +165,8 @@ fn certificates(method: &str, rest: &[&str]) -> Result<CertificateRoute, ApiFaul
         ("DELETE", [text]) => CertificateRoute::Delete(name(text)?),
         ("POST", [text, "generateVerificationCode"]) => CertificateRoute::Code(name(text)?),
         ("POST", [text, "verify"]) => CertificateRoute::Verify(name(text)?),
-        (_, [] | [_] | [_, "generateVerificationCode" | "verify"]) => {
+        ("GET", [text, "dependents"]) => CertificateRoute::Dependents(name(text)?),
+        (_, [] | [_] | [_, "generateVerificationCode" | "verify" | "dependents"]) => {
             return Err(ApiFault::MethodNotAllowed);
         }
         (_, _) => return Err(ApiFault::NotFound(Missing::Path)),
@@ -241,6 +253,29 @@ pub struct CertificateProperties<'a> {
     certificate: String,
     created: Timestamp,
     updated: Timestamp,
+}
+
+/// A group that rests on a CA certificate.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct DependentJson<'a> {
+    enrollment_group_id: &'a str,
+    provisioning_status: &'static str,
+    by: &'static str,
+    other_slot_holds: bool,
+}
+
+/// A group that rests on a CA certificate, as a resource.
+pub fn dependent_json(dependent: &Dependent) -> DependentJson<'_> {
+    DependentJson {
+        enrollment_group_id: dependent.group.as_str(),
+        provisioning_status: if dependent.enabled { "enabled" } else { "disabled" },
+        by: match dependent.by {
+            Dependence::Reference => "reference",
+            Dependence::Chain => "chain",
+        },
+        other_slot_holds: dependent.other_slot_holds,
+    }
 }
 
 /// One explanation of an attempt.

@@ -1,5 +1,6 @@
 //! Muster's own administration (settled D-30), for the CLI and later the portal.
 
+mod exceptions;
 mod policies;
 
 use std::sync::Arc;
@@ -34,6 +35,9 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply
     match route {
         Route::Dps(route) => dps(gateway, &call, route, &asked).await,
         Route::Certificates(dps, route) => certificates(gateway, &call, &dps, route, &asked).await,
+        Route::Exceptions(dps, route) => {
+            exceptions::answer(gateway, &call, &dps, route, &asked).await
+        }
         Route::Hubs(route) => hubs(gateway, &call, route, &asked).await,
         Route::Explanations(id) => {
             let found = gateway.service.explain(&id).await;
@@ -51,7 +55,7 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply
 
 const fn operation(route: &Route) -> Operation {
     match route {
-        Route::Dps(_) => Operation::AdminDps,
+        Route::Dps(_) | Route::Exceptions(..) => Operation::AdminDps,
         Route::Certificates(..) => Operation::AdminCertificates,
         Route::Hubs(_) => Operation::AdminHubs,
         Route::Explanations(_) => Operation::AdminExplanations,
@@ -151,6 +155,10 @@ async fn certificates(
             let proof = uploaded("certificate", &body)?;
             let verified = own.verify_certificate(call, dps, &name, &proof, &if_match).await;
             Ok(one(&admin::certificate_json(&verified.map_err(failed)?)))
+        }
+        CertificateRoute::Dependents(name) => {
+            let found = own.certificate_dependents(dps, &name).await.map_err(failed)?;
+            Ok(list(found.iter().map(admin::dependent_json).collect::<Vec<_>>()))
         }
         CertificateRoute::Delete(name) => {
             let deleted = own.delete_certificate(call, dps, &name, &if_match).await;

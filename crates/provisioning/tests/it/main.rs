@@ -9,6 +9,7 @@
 )]
 
 mod custom;
+mod dependents;
 mod expiry;
 mod matching;
 mod poll;

@@ -13,6 +13,7 @@ mod concurrency;
 mod consult;
 mod enrollments;
 mod hub_side;
+mod exceptions;
 mod load;
 mod policies;
 mod records;

@@ -81,6 +81,13 @@ operations!(ADMIN_CERTIFICATES, of_admin_certificates: admin::CertificateRoute, 
     admin::CertificateRoute::Delete(_) => "DeleteCertificate",
     admin::CertificateRoute::Code(_) => "CertificateCode",
     admin::CertificateRoute::Verify(_) => "CertificateVerify",
+    admin::CertificateRoute::Dependents(_) => "CertificateDependents",
+});
+
+operations!(ADMIN_EXCEPTIONS, of_admin_exceptions: admin::ExceptionRoute, {
+    admin::ExceptionRoute::List => "ListExpiryExceptions",
+    admin::ExceptionRoute::Put(_) => "PutExpiryException",
+    admin::ExceptionRoute::Delete(_) => "DeleteExpiryException",
 });
 
 operations!(ADMIN_HUBS, of_admin_hubs: admin::HubRoute, {
@@ -125,6 +132,7 @@ fn admin(method: &str, path: &str) -> Result<&'static str, ApiFault> {
         admin::route(method, path).map(|route| match &route {
             admin::Route::Dps(route) => of_admin_dps(route),
             admin::Route::Certificates(_, route) => of_admin_certificates(route),
+            admin::Route::Exceptions(_, route) => of_admin_exceptions(route),
             admin::Route::Hubs(route) => of_admin_hubs(route),
             admin::Route::Explanations(_) => "Explain",
         })
@@ -199,7 +207,7 @@ fn every_route_of_a_hub_is_described() {
 
 #[test]
 fn every_route_of_the_administration_is_described() {
-    let all = [ADMIN_DPS, ADMIN_CERTIFICATES, ADMIN_HUBS, &["Explain"]].concat();
+    let all = [ADMIN_DPS, ADMIN_CERTIFICATES, ADMIN_EXCEPTIONS, ADMIN_HUBS, &["Explain"]].concat();
     check(Document::Admin, admin, &all);
 }
 

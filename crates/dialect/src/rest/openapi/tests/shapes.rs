@@ -5,10 +5,12 @@ use ::hub::instance::{Hub, Right as HubRight};
 use ::hub::twin::Twin;
 use attestation::access::Policy;
 use model::{CertificateName, HostName, PolicyName, ServiceName, Sha256, VerificationCode};
+use provisioning::dependents::{Dependence, Dependent};
 use provisioning::enrollment::{
-    AllocationPolicy, CustomAllocation, Group, GroupAttestation, Individual, IndividualAttestation,
-    KeyPair, Mechanism, ReprovisionPolicy, Settings, Slots,
+    AllocationPolicy, CustomAllocation, EntryRef, Group, GroupAttestation, Individual,
+    IndividualAttestation, KeyPair, Mechanism, ReprovisionPolicy, Settings, Slots,
 };
+use provisioning::instance::ExpiryException;
 use provisioning::registration::RegistrationStatus;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -219,6 +221,20 @@ fn the_administration_writes_as_described() {
     ca.code = Some(VerificationCode::from_random([7; 24]));
     schemas.check("Certificate", &written(&admin::certificate_code_json(&ca)));
     schemas.check("Certificates", &list(&written(&admin::certificate_json(&ca))));
+    for (by, enabled) in [(Dependence::Reference, true), (Dependence::Chain, false)] {
+        let group = group_id("g");
+        let dependent = Dependent { group, enabled, by, other_slot_holds: enabled };
+        schemas.check("Dependents", &list(&written(&admin::dependent_json(&dependent))));
+    }
+    for entry in [individual_entry(), group_entry()] {
+        let exception = ExpiryException {
+            entry: EntryRef { id: entry, created: NOW },
+            until: NOW,
+            reason: "late".to_owned(),
+        };
+        let json = written(&admin::exception_json(&exception));
+        schemas.check("ExpiryExceptions", &list(&json));
+    }
     let policy = Policy {
         name: PolicyName::parse("service").unwrap(),
         rights: vec![HubRight::ServiceConnect],
@@ -250,6 +266,10 @@ fn the_administration_writes_as_described() {
         "LinkedHubs",
         "Certificate",
         "Certificates",
+        "Dependent",
+        "Dependents",
+        "ExpiryException",
+        "ExpiryExceptions",
         "Key",
         "Keys",
         "Hub",
