@@ -7,6 +7,7 @@
 //! Invariants: a handshake is answered from memory. A replacement with a fault changes nothing
 //! that is shown. No private key outlives the certificate that it belongs to.
 
+pub(crate) mod attesting;
 mod expiry;
 pub(crate) mod read;
 mod watched;

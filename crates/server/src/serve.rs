@@ -118,6 +118,8 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let listeners = listeners(&gateway, &certificates, bound, &counters, &shutdown)?;
     let status = certificates.status();
     tokio::spawn(certificates::watch(certificates, asked, ended.clone()));
+    let (service, ending) = (Arc::clone(&gateway.service), ended.clone());
+    tokio::spawn(certificates::attesting::watch(service, Arc::clone(&status), clock, ending));
     if let Some((socket, address)) = monitored {
         let readings = Readings {
             service: Arc::clone(&gateway.service),

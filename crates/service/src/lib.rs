@@ -12,6 +12,7 @@
 
 pub mod access;
 pub mod attempts;
+mod attesting;
 mod certificates;
 mod connect;
 mod consult;
@@ -35,6 +36,7 @@ use std::sync::Arc;
 
 use store::{Store, StoreWork};
 
+pub use attesting::{Attesting, Holder};
 pub use certificates::CertificateRequest;
 pub use connect::{ConnectError, Connecting, Message};
 pub use consult::{Inquiry, Webhooks};

@@ -9,7 +9,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, MetricEncoder
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Metric, Registry};
-use service::Service;
+use service::{Attesting, Service};
 
 use super::Metrics;
 use super::names::{self, Described, Value};
@@ -118,6 +118,13 @@ impl Collector for Readings {
         for (shown, end) in self.certificates.ends() {
             let labels = [shown.kind.into(), Value::of_certificate(&shown.name), shown.key.into()];
             let labels = names::CERTIFICATE_EXPIRY.with(labels);
+            ConstGauge::new(end.unix_seconds()).encode(ends.encode_family(&labels)?)?;
+        }
+        let mut ends = begin(&mut encoder, &names::DPS_CERTIFICATE_EXPIRY)?;
+        for (attesting, end) in self.certificates.attesting() {
+            let Attesting { dps, holder, name } = &attesting;
+            let labels = [dps.into(), (*holder).into(), Value::of_certificate(name)];
+            let labels = names::DPS_CERTIFICATE_EXPIRY.with(labels);
             ConstGauge::new(end.unix_seconds()).encode(ends.encode_family(&labels)?)?;
         }
         Ok(())

@@ -10,6 +10,7 @@ use model::{HostName, ServiceName};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
+use service::Holder;
 use service::access::sessions::Closing;
 use service::observe::{
     Attestation, CommitOutcome, Protocol, RegistrationOutcome, SignInOutcome, TelemetryOutcome,
@@ -115,9 +116,11 @@ const fn seconds(
 
 const CERTIFICATE: &str = "certificate";
 const DPS: &str = "dps";
+const HOLDER: &str = "holder";
 const HOST: &str = "host";
 const HUB: &str = "hub";
 const KEY: &str = "key";
+const NAME: &str = "name";
 const OPERATION: &str = "operation";
 const OUTCOME: &str = "outcome";
 const PROTOCOL: &str = "protocol";
@@ -276,6 +279,14 @@ pub const CERTIFICATE_EXPIRY: Described = Described {
     labels: &[CERTIFICATE, HOST, KEY],
     meaning: "When a certificate ends that the server shows or signs with, in Unix time",
 };
+/// When the certificates end that devices attest by.
+pub const DPS_CERTIFICATE_EXPIRY: Described = Described {
+    name: "muster_dps_certificate_expiry_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    labels: &[DPS, HOLDER, NAME],
+    meaning: "When a certificate ends that devices attest by, in Unix time",
+};
 /// Certificates that were replaced.
 pub const CERTIFICATE_REPLACEMENTS: Described = counter(
     "muster_tls_certificate_replacements_total",
@@ -293,7 +304,7 @@ pub const CERTIFICATES_FAULTY: Described = Described {
 };
 
 /// Every metric.
-pub const ALL: [Described; 25] = [
+pub const ALL: [Described; 26] = [
     ATTESTATION_ATTEMPTS,
     DEVICE_ASSIGNMENTS,
     REGISTRATION_ATTEMPTS,
@@ -317,6 +328,7 @@ pub const ALL: [Described; 25] = [
     HANDSHAKES,
     HANDSHAKE_DURATION,
     CERTIFICATE_EXPIRY,
+    DPS_CERTIFICATE_EXPIRY,
     CERTIFICATE_REPLACEMENTS,
     CERTIFICATES_FAULTY,
 ];
@@ -329,7 +341,7 @@ pub(super) type Labels = Vec<(&'static str, Value)>;
 pub(super) struct Value(Cow<'static, str>);
 
 impl Value {
-    /// The first name of a certificate that an operator gave to the server.
+    /// The name of what an operator gave to the server or uploaded.
     pub(super) fn of_certificate(name: &str) -> Self {
         Self(Cow::Owned(name.to_owned()))
     }
@@ -438,6 +450,7 @@ words!(Closing { Denied => "denied", TakenOver => "taken_over" });
 words!(Outcome { Answered => "answered", Refused => "refused", Error => "error" });
 words!(Handshake { Completed => "completed", Failed => "failed", TimedOut => "timed_out" });
 words!(CertificateKind { Own => "own", DevelopmentCa => "development_ca" });
+words!(Holder { Ca => "ca", Group => "group" });
 words!(KeyKind { Ecdsa => "ecdsa", Rsa => "rsa" });
 words!(Operation {
     Register => "register",

@@ -6,6 +6,7 @@ use service::access::sessions::Closing;
 use service::observe::{
     Attestation, CommitOutcome, RegistrationOutcome, SignInOutcome, VerdictKind,
 };
+use service::{Attesting, Holder};
 
 use super::names::{ALL, Words};
 use super::*;
@@ -60,6 +61,10 @@ fn every_certificate(status: &CertificateStatus) {
         .flat_map(|&kind| KeyKind::ALL.iter().map(move |&key| (kind, key)));
     status.stand(ends.map(|(kind, key)| (Shown { kind, name: name.clone(), key }, end)), 2);
     status.count_replaced();
+    let dps = ServiceName::parse("dps").unwrap();
+    let attesting =
+        |&holder: &Holder| Attesting { dps: dps.clone(), holder, name: "root".to_owned() };
+    status.attest(Holder::ALL.iter().map(|holder| (attesting(holder), end)));
 }
 
 #[tokio::test]
@@ -69,8 +74,13 @@ async fn certificates_tell_when_they_end_and_how_many_are_faulty() {
     let text = world.metrics().await;
     let ends = "muster_tls_certificate_expiry_timestamp_seconds";
     let own = format!(r#"{ends}{{certificate="own",host="dps.example.com",key="rsa"}}"#);
+    let of_ca = concat!(
+        "muster_dps_certificate_expiry_timestamp_seconds",
+        r#"{dps="dps",holder="ca",name="root"}"#
+    );
     for (series, expected) in [
         (own.as_str(), "1893456000"),
+        (of_ca, "1893456000"),
         ("muster_tls_certificates_faulty", "2"),
         ("muster_tls_certificate_replacements_total", "1"),
     ] {

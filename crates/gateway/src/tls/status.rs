@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard};
 
 use model::Timestamp;
+use service::Attesting;
 
 /// What a certificate is to the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -42,6 +43,7 @@ pub struct CertificateStatus(Mutex<Standing>);
 #[derive(Debug, Default)]
 struct Standing {
     ends: BTreeMap<Shown, Timestamp>,
+    attesting: BTreeMap<Attesting, Timestamp>,
     faulty: usize,
     replaced: u64,
 }
@@ -55,6 +57,11 @@ impl CertificateStatus {
         standing.faulty = faulty;
     }
 
+    /// The certificates that devices attest by, each with the last second in which it is valid.
+    pub fn attest(&self, ends: impl IntoIterator<Item = (Attesting, Timestamp)>) {
+        self.lock().attesting = ends.into_iter().collect();
+    }
+
     /// One more was replaced.
     pub fn count_replaced(&self) {
         let mut standing = self.lock();
@@ -63,6 +70,10 @@ impl CertificateStatus {
 
     pub(crate) fn ends(&self) -> BTreeMap<Shown, Timestamp> {
         self.lock().ends.clone()
+    }
+
+    pub(crate) fn attesting(&self) -> BTreeMap<Attesting, Timestamp> {
+        self.lock().attesting.clone()
     }
 
     pub(crate) fn faulty(&self) -> usize {
