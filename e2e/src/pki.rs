@@ -126,6 +126,16 @@ impl Authority {
         DeviceCertificate::new(&self.dir, &stem, &key, pem, &self.sent)
     }
 
+    /// A device whose certificate ended years ago.
+    pub fn expired_device(&self, common_name: &str) -> DeviceCertificate {
+        let mut params = device_params(common_name);
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(2021, 1, 1);
+        let (pem, key) = self.signs(params);
+        let stem = format!("{}-{common_name}-expired", self.name);
+        DeviceCertificate::new(&self.dir, &stem, &key, pem, &self.sent)
+    }
+
     /// A device's chain as [`Authority::device`] makes it, and its key, without files.
     pub fn device_chain(&self, common_name: &str) -> (Vec<CertificateDer<'static>>, KeyPair) {
         let (pem, key) = self.signs(device_params(common_name));

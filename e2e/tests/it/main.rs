@@ -12,6 +12,7 @@
 mod apply;
 mod az;
 mod bulk_load;
+mod ca_certificates;
 mod command_line;
 mod custom_allocation;
 mod durability;
