@@ -400,7 +400,7 @@ fn m_13_s_97_s_98_root_works_as_signing_certificate_and_as_reference() {
 }
 
 #[test]
-fn d_07_deleted_ca_certificate_matches_nothing_any_more() {
+fn c_09_d_07_deleted_ca_certificate_matches_nothing_any_more() {
     let mut l = line();
     let name = l.world.cas[0].name.clone();
     let slots = Slots { primary: Some(name), secondary: None };

@@ -103,6 +103,16 @@ async fn c_01_a_proof_verifies_and_is_stored() {
 }
 
 #[tokio::test]
+async fn c_03_an_operator_may_vouch_for_a_ca_and_take_it_back() {
+    let u = Uploaded::new().await;
+    assert!(!u.stored().await.verified);
+    u.put(u.ca.certificate.clone(), Vouched::Yes, &IfMatch::Any).await.unwrap();
+    assert!(u.stored().await.verified);
+    u.put(u.ca.certificate.clone(), Vouched::No, &IfMatch::Any).await.unwrap();
+    assert!(!u.stored().await.verified);
+}
+
+#[tokio::test]
 async fn c_02_what_proves_nothing_changes_nothing() {
     let u = Uploaded::new().await;
     let early = u.verify(&u.ca.signs("anything"), &IfMatch::Any).await.unwrap_err();

@@ -130,7 +130,7 @@ async fn an_unchanged_registration_writes_no_identity() {
 }
 
 #[tokio::test]
-async fn t_03_edge_flag_makes_an_edge_identity() {
+async fn t_03_t_05_edge_flag_makes_an_edge_identity_without_parents() {
     let w = World::new().await;
     let mut json = keyed(1);
     json["capabilities"] = json!({"iotEdge": true});
@@ -138,5 +138,6 @@ async fn t_03_edge_flag_makes_an_edge_identity() {
     w.outcome("dev", &w.token("dev", &key(1))).await;
     let device = w.device("dev").await.unwrap().device.value;
     assert!(device.iot_edge);
+    assert!(device.parent_scopes.is_empty());
     assert!(device.device_scope.unwrap().starts_with("ms-azure-iot-edge://dev-"));
 }

@@ -35,7 +35,7 @@ fn question(entry: Entry<'_>, current: Option<Assigned>) -> Question {
 }
 
 #[test]
-fn w_01_w_05_a_group_device_that_was_assigned_before() {
+fn w_01_w_05_w_10_a_group_device_that_was_assigned_before() {
     let keys = KeyPair { primary: key(1), secondary: key(2) };
     let group = Group {
         id: group_id("group-1"),
@@ -70,6 +70,31 @@ fn w_01_w_05_a_group_device_that_was_assigned_before() {
     assert_eq!(shown["attestation"], json!({"type": "symmetricKey"}));
     assert_eq!(shown["customAllocationDefinition"]["webhookUrl"], "https://a.test/choose?****");
     assert!(!written.to_string().contains("secret"));
+}
+
+#[test]
+fn w_08_the_entry_is_written_alike_for_every_api_version() {
+    let written = |api_version: &str| {
+        let mut settings = settings();
+        settings.custom_allocation.as_mut().unwrap().api_version = api_version.to_owned();
+        settings.iot_edge = Some(true);
+        let keys = KeyPair { primary: key(1), secondary: key(2) };
+        let attestation = GroupAttestation::SymmetricKey(keys);
+        let group = Group { id: group_id("group-1"), attestation, settings, stamp: stamp() };
+        let entry = Entry::Group(&group);
+        let asked = request(&id("dev-1"), entry, &question(entry, None), &Evidence::None);
+        let mut shown = value(&asked)["enrollmentGroup"].clone();
+        let own = shown["customAllocationDefinition"]["apiVersion"].take();
+        (own, shown)
+    };
+    let (oldest, newest) = (written("2018-09-01-preview"), written("2025-07-01-preview"));
+    assert_eq!(
+        (oldest.0.as_str(), newest.0.as_str()),
+        (Some("2018-09-01-preview"), Some("2025-07-01-preview"))
+    );
+    // an older version may be told newer members.
+    assert_eq!(oldest.1, newest.1);
+    assert_eq!(oldest.1["capabilities"]["iotEdge"], true);
 }
 
 #[test]
