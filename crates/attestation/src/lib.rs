@@ -1,9 +1,9 @@
-//! Evidence to verdict: X.509 chains, symmetric keys, SAS tokens, TPMs.
+//! Evidence to verdict: X.509 chains, symmetric keys, SAS and bearer tokens, TPMs, addresses.
 //!
 //! What it is: the parsed forms of what a device or an operator shows ([`SymmetricKey`],
-//! [`sas::SasToken`], [`x509::Certificate`], [`tpm::EndorsementKey`]), and the cryptographic
-//! verdicts over them ([`sas::SasToken::is_signed_by`], [`x509::build_chain`],
-//! [`tpm::Challenge::answered`], [`access::authorize`]).
+//! [`sas::SasToken`], [`x509::Certificate`], [`tpm::EndorsementKey`]), and the verdicts over them
+//! ([`sas::SasToken::is_signed_by`], [`x509::build_chain`], [`tpm::Challenge::answered`],
+//! [`access::authorize`], [`bearer::authorize`], [`network::NetworkAccess::admit`]).
 //!
 //! What it is not: the rule of who may register. Nothing here knows what an enrollment is, nor
 //! which key or certificate belongs to whom.
@@ -19,6 +19,8 @@
 //!   so that two readers never see two certificates in the same bytes.
 
 pub mod access;
+pub mod bearer;
+pub mod network;
 pub mod sas;
 mod symmetric_key;
 pub mod tpm;

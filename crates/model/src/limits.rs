@@ -44,6 +44,27 @@ pub const SAS_BYTES_MAX: usize = 4096;
 /// How far a SAS token's expiry may lie in the past. Source: `dps-service-api` K-05, five minutes.
 pub const SAS_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
+/// Bytes of a bearer token. Source: ours; half of a request's head, real ones stay under 4 KiB.
+pub const BEARER_BYTES_MAX: usize = 8 * 1024;
+/// Characters of a bearer's subject. Source: OpenID Connect Core §2, 255.
+pub const SUBJECT_CHARS_MAX: usize = 255;
+/// Bytes of an issuer's discovery document or key set. Source: ours; real ones stay under 32 KiB.
+pub const JWKS_BYTES_MAX: usize = 256 * 1024;
+/// Keys of an issuer. Source: ours; Microsoft Entra has about ten.
+pub const JWKS_KEYS_MAX: usize = 64;
+/// How long an issuer may take over a document, connecting included. Source: ours.
+pub const JWKS_TIMEOUT: Duration = Duration::from_secs(15);
+/// How often an issuer's keys are fetched. Source: ours; what it withdraws is believed no longer.
+pub const JWKS_REFRESH: Duration = Duration::from_secs(600);
+/// The least time between two fetches, however many unknown keys are named. Source: ours.
+pub const JWKS_PAUSE: Duration = Duration::from_secs(60);
+/// How long keys are believed of an issuer that can not be asked. Source: ours; a day.
+pub const JWKS_KEPT_MAX: Duration = Duration::from_secs(24 * 3600);
+/// IP filter rules of one service. Source: `dps-service-api` §4; Azure's later bound.
+pub const IP_FILTER_RULES_MAX: usize = 100;
+/// Characters of an IP filter rule's name. Source: ARM, `filterName`.
+pub const IP_FILTER_NAME_CHARS_MAX: usize = 128;
+
 /// Registration records of an instance, by default. Source: `includes/iot-dps-limits.md`.
 pub const REGISTRATIONS_MAX: u64 = 1_000_000;
 /// Individual enrollments of an instance, by default. Source: same.
