@@ -13,6 +13,7 @@ mod settings;
 mod tests;
 
 use ::attestation::SymmetricKey;
+use ::attestation::tpm::EndorsementKey;
 use model::{DeviceId, EnrollmentGroupId, RegistrationId, Secret, Sha256};
 use serde_json::{Map, Value};
 
@@ -157,8 +158,7 @@ pub struct CustomAllocationDraft {
 /// Makes the individual enrollment that a draft asks for.
 ///
 /// `keys` gives fresh symmetric keys; it is called once for each key that must be generated.
-/// Uniqueness among individuals needs the store: see [`certificates_of`] and
-/// [`endorsement_key_of`].
+/// Uniqueness among individuals needs the store: see [`claims_of`].
 ///
 /// # Errors
 /// The first rule that the draft breaks.
@@ -192,7 +192,7 @@ pub fn individual(
         stamp,
     };
     let own = EntryId::Individual(draft.registration_id.clone());
-    attestation::free_of_groups(&certificates_of(&fresh), &own, instance)?;
+    attestation::free_of_groups(&claims_of(&fresh), &own, instance)?;
     Ok(fresh)
 }
 
@@ -229,14 +229,28 @@ pub fn group(
     })
 }
 
-/// Content hashes of the client certificates that an individual enrollment holds, for V-12: no other
-/// entry of the instance may hold one of them.
-pub fn certificates_of(individual: &Individual) -> Vec<Sha256> {
+/// Hashes of what an individual enrollment alone may hold in its instance: the contents of its
+/// client certificates (V-12), the Name's digest of its endorsement key (V-30).
+pub fn claims_of(individual: &Individual) -> Vec<Sha256> {
     match &individual.attestation {
         IndividualAttestation::ClientCertificates(slots) => attestation::contents(slots),
-        IndividualAttestation::CaReferences(_)
-        | IndividualAttestation::SymmetricKey(_)
-        | IndividualAttestation::Tpm { .. } => Vec::new(),
+        IndividualAttestation::Tpm { endorsement_key, .. } => {
+            EndorsementKey::from_base64(endorsement_key)
+                .map(|key| key.name().digest())
+                .into_iter()
+                .collect()
+        }
+        IndividualAttestation::CaReferences(_) | IndividualAttestation::SymmetricKey(_) => {
+            Vec::new()
+        }
+    }
+}
+
+/// The refusal of an individual enrollment that claims what another entry holds (V-12, V-30).
+pub const fn in_use(fresh: &Individual, by: EntryId) -> DraftError {
+    match fresh.attestation.mechanism() {
+        Mechanism::Tpm => DraftError::EndorsementKeyInUse { by },
+        Mechanism::X509 | Mechanism::SymmetricKey => DraftError::CertificateInUse { by },
     }
 }
 
@@ -245,16 +259,6 @@ pub fn signing_certificates_of(group: &Group) -> Vec<Sha256> {
     match &group.attestation {
         GroupAttestation::SigningCertificates(slots) => attestation::contents(slots),
         GroupAttestation::CaReferences(_) | GroupAttestation::SymmetricKey(_) => Vec::new(),
-    }
-}
-
-/// The endorsement key that an individual enrollment holds, for V-30: no other may hold it.
-pub fn endorsement_key_of(individual: &Individual) -> Option<&str> {
-    match &individual.attestation {
-        IndividualAttestation::Tpm { endorsement_key, .. } => Some(endorsement_key),
-        IndividualAttestation::ClientCertificates(_)
-        | IndividualAttestation::CaReferences(_)
-        | IndividualAttestation::SymmetricKey(_) => None,
     }
 }
 

@@ -61,7 +61,7 @@ impl Service {
                     at: present.as_ref().map(|row| row.revision),
                 },
             ];
-            conditions.extend(self.leaves_are_free(dps, &fresh).await?);
+            conditions.extend(self.claims_are_free(dps, &fresh).await?);
             let commit = Commit {
                 conditions,
                 writes: vec![Write::Individual(dps.clone(), Box::new(fresh.clone()))],
@@ -75,20 +75,20 @@ impl Service {
         Err(ApiError::Fault(Fault::Contended))
     }
 
-    /// V-12 among individuals: a certificate belongs to one entry; what was looked at becomes a
-    /// condition.
-    async fn leaves_are_free(
+    /// V-12 and V-30 among individuals: a certificate or an endorsement key belongs to one entry;
+    /// what was looked at becomes a condition.
+    async fn claims_are_free(
         &self,
         dps: &ServiceName,
         fresh: &Individual,
     ) -> Result<Vec<Condition>, ApiError> {
         let mut conditions = Vec::new();
-        for thumbprint in draft::certificates_of(fresh) {
+        for thumbprint in draft::claims_of(fresh) {
             let holders = self.store.individuals_by_leaf(dps, &thumbprint).await?;
             let other =
                 holders.iter().find(|row| row.value.registration_id != fresh.registration_id);
             if let Some(other) = other {
-                return Err(in_use(Entry::Individual(&other.value).reference().id));
+                return Err(in_use(fresh, Entry::Individual(&other.value).reference().id));
             }
             conditions.push(Condition::IndividualsByLeaf {
                 dps: dps.clone(),
@@ -188,7 +188,8 @@ impl Service {
                     let thumbprint = slot.content_hash();
                     let holders = self.store.individuals_by_leaf(dps, &thumbprint).await?;
                     if let Some(holder) = holders.first() {
-                        return Err(in_use(Entry::Individual(&holder.value).reference().id));
+                        let by = Entry::Individual(&holder.value).reference().id;
+                        return Err(ApiError::Draft(DraftError::CertificateInUse { by }));
                     }
                     conditions.push(Condition::IndividualsByLeaf {
                         dps: dps.clone(),
@@ -260,9 +261,9 @@ fn may_write(if_match: &IfMatch, present: Option<&Stamp>) -> Result<(), ApiError
     }
 }
 
-/// The refusal of a certificate that another individual enrollment holds (V-12).
-pub(crate) fn in_use(by: EntryId) -> ApiError {
-    ApiError::Draft(DraftError::CertificateInUse { by })
+/// The refusal of what another individual enrollment holds (V-12, V-30).
+pub(crate) fn in_use(fresh: &Individual, by: EntryId) -> ApiError {
+    ApiError::Draft(draft::in_use(fresh, by))
 }
 
 fn group_fits(view: &InstanceView, mechanism: Mechanism) -> Result<(), ApiError> {

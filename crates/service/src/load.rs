@@ -80,7 +80,7 @@ impl Service {
             let view = self.store.instance(dps).await?.ok_or(ApiError::NotFound)?;
             let present = self.store.individuals_of(dps, &ids).await?;
             let mut judged = self.judge_part(&view, part, &present, existing).await;
-            self.leaves_of_all_are_free(dps, &mut judged).await?;
+            self.claims_of_all_are_free(dps, &mut judged).await?;
             // One at a time, so that two loads together do not go beyond the quota.
             let _turn = self.loading.lock().await;
             let max = view.dps.quota.individual_enrollments;
@@ -152,15 +152,15 @@ impl Service {
         judged
     }
 
-    /// V-12 among individuals, those of the same commit included; what was looked at becomes a
+    /// V-12 and V-30 among individuals, those of the same commit included; what was looked at becomes a
     /// condition.
-    async fn leaves_of_all_are_free(
+    async fn claims_of_all_are_free(
         &self,
         dps: &ServiceName,
         judged: &mut Judged,
     ) -> Result<(), ApiError> {
         let leaves: Vec<Sha256> =
-            judged.writes.iter().flat_map(|(_, fresh)| draft::certificates_of(fresh)).collect();
+            judged.writes.iter().flat_map(|(_, fresh)| draft::claims_of(fresh)).collect();
         if leaves.is_empty() {
             return Ok(());
         }
@@ -171,7 +171,7 @@ impl Service {
         let answers = &mut judged.answers;
         judged.writes.retain(|(at, fresh)| {
             let own = Entry::Individual(fresh).reference().id;
-            let of_fresh = draft::certificates_of(fresh);
+            let of_fresh = draft::claims_of(fresh);
             let other = of_fresh.iter().find_map(|leaf| {
                 let stored = holders.get(leaf).into_iter().flat_map(|rows| rows.iter());
                 let stored = stored.map(|row| Entry::Individual(&row.value).reference().id);
@@ -181,7 +181,7 @@ impl Service {
                 None => claimed.extend(of_fresh.into_iter().map(|leaf| (leaf, own.clone()))),
                 Some(ref holder) => {
                     if let Some(answer) = answers.get_mut(*at) {
-                        *answer = Loaded::Refused(in_use(holder.clone()));
+                        *answer = Loaded::Refused(in_use(fresh, holder.clone()));
                     }
                 }
             }

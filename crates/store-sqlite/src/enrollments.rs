@@ -2,7 +2,8 @@
 
 use async_trait::async_trait;
 use model::{EnrollmentGroupId, RegistrationId, Revision, ServiceName, Sha256};
-use provisioning::enrollment::{Group, Individual, IndividualAttestation};
+use provisioning::draft::claims_of;
+use provisioning::enrollment::{Group, Individual};
 use provisioning::view::Versioned;
 use rusqlite::Connection;
 use store::{Enrollments, IndividualView, StoreError, Views};
@@ -192,16 +193,13 @@ pub(crate) fn write_individual(
         "DELETE FROM individual_leaf WHERE dps = ?1 AND key = ?2",
         (dps.as_str(), key),
     )?;
-    let IndividualAttestation::ClientCertificates(slots) = &value.attestation else {
-        return Ok(());
-    };
-    for certificate in slots.iter() {
+    for claim in claims_of(value) {
         // Both slots may hold the same certificate.
         sql::run(
             connection,
             "INSERT INTO individual_leaf (dps, content, key) VALUES (?1, ?2, ?3)
              ON CONFLICT DO NOTHING",
-            (dps.as_str(), certificate.content_hash().0, key),
+            (dps.as_str(), claim.0, key),
         )?;
     }
     Ok(())

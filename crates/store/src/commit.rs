@@ -37,11 +37,12 @@ pub enum Condition {
         /// Its revision as read.
         at: Option<Revision>,
     },
-    /// All individual enrollments that hold this certificate, in any slot, in the order of age.
+    /// All individual enrollments that hold this certificate in any slot, or this endorsement
+    /// key, in the order of age.
     IndividualsByLeaf {
         /// The instance.
         dps: ServiceName,
-        /// The certificate's `content_hash`.
+        /// The certificate's `content_hash`, or the digest of the key's Name.
         thumbprint: Sha256,
         /// Their revisions as read.
         at: Vec<Revision>,

@@ -91,8 +91,9 @@ pub trait Enrollments: Send + Sync {
         dps: &ServiceName,
         id: &RegistrationId,
     ) -> Result<Option<Versioned<Individual>>, StoreError>;
-    /// Individual enrollments that hold this certificate in any slot, oldest first; of the same
-    /// age, by id. `thumbprint` is its `content_hash`, which no rewritten signature changes.
+    /// Individual enrollments that hold this certificate in any slot, or this endorsement key,
+    /// oldest first; of the same age, by id. `thumbprint` is one of
+    /// [`claims_of`](provisioning::draft::claims_of) them.
     async fn individuals_by_leaf(
         &self,
         dps: &ServiceName,
@@ -110,7 +111,7 @@ pub trait Enrollments: Send + Sync {
         }
         Ok(found)
     }
-    /// For each of these certificates what [`Enrollments::individuals_by_leaf`] gives.
+    /// For each of these claims what [`Enrollments::individuals_by_leaf`] gives.
     async fn individuals_by_leaves(
         &self,
         dps: &ServiceName,

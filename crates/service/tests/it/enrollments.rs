@@ -5,6 +5,7 @@ use provisioning::draft::DraftError;
 use serde_json::json;
 use service::ApiError;
 
+use crate::seeds::ENDORSEMENT_KEY;
 use crate::world::{World, call, group, id, individual, keyed, self_signed};
 
 #[tokio::test]
@@ -55,6 +56,25 @@ async fn s_04_a_recreated_entry_is_a_fresh_one() {
 
 fn is_in_use<T>(refused: &Result<T, ApiError>) -> bool {
     matches!(refused, Err(ApiError::Draft(DraftError::CertificateInUse { .. })))
+}
+
+#[tokio::test]
+async fn v_30_an_endorsement_key_belongs_to_one_individual_enrollment() {
+    let w = World::new().await;
+    let tpm = json!({"attestation": {"type": "tpm", "tpm": {"endorsementKey": ENDORSEMENT_KEY}}});
+    w.put("a", &tpm).await;
+    w.replace("a", &tpm).await;
+    let put = async || {
+        let twice = individual("b", &tpm);
+        w.service.put_individual(&call(), &w.dps, &twice, &IfMatch::Absent).await
+    };
+    let refused = put().await;
+    let Err(ApiError::Draft(DraftError::EndorsementKeyInUse { by })) = refused else {
+        panic!("{refused:?}")
+    };
+    assert_eq!(by.to_string(), "individual enrollment a");
+    w.delete("a").await;
+    put().await.unwrap();
 }
 
 #[tokio::test]

@@ -6,6 +6,7 @@ use provisioning::load::OnExisting::{self, Fail, Replace, Skip};
 use serde_json::{Value, json};
 use service::{ApiError, DpsRequest, Loaded};
 
+use crate::seeds::ENDORSEMENT_KEY;
 use crate::world::{World, call, group, id, individual, keyed, self_signed};
 
 impl World {
@@ -14,9 +15,9 @@ impl World {
         let drafts: Vec<_> = entries.iter().map(|(name, json)| individual(name, json)).collect();
         let loaded = self.service.load_individuals(&call(), &self.dps, &drafts, existing).await;
         let word = |loaded: Loaded| match loaded {
-            Loaded::Refused(ApiError::Draft(DraftError::CertificateInUse { by })) => {
-                format!("in use by {by}")
-            }
+            Loaded::Refused(ApiError::Draft(
+                DraftError::CertificateInUse { by } | DraftError::EndorsementKeyInUse { by },
+            )) => format!("in use by {by}"),
             Loaded::Refused(error) => error.to_string(),
             Loaded::Created
             | Loaded::Replaced
@@ -138,6 +139,16 @@ async fn v_12_a_certificate_in_two_entries_of_a_load_is_refused_once() {
     let mut moved = pinned(&one);
     moved["deviceId"] = "other".into();
     assert_eq!(w.load(&[("a", moved)], Replace).await, ["replaced"]);
+}
+
+#[tokio::test]
+async fn v_30_an_endorsement_key_in_two_entries_of_a_load_is_refused_once() {
+    let w = World::new().await;
+    let tpm = json!({"attestation": {"type": "tpm", "tpm": {"endorsementKey": ENDORSEMENT_KEY}}});
+    let entries = [("a", tpm.clone()), ("b", tpm)];
+    let told = ["created", "in use by individual enrollment a"];
+    assert_eq!(w.load(&entries, Replace).await, told);
+    assert_eq!(w.load(&entries[1..], Replace).await, told[1..]);
 }
 
 #[tokio::test]

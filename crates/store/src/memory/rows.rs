@@ -10,7 +10,8 @@ use model::{
     CertificateName, DeviceId, EnrollmentGroupId, HostName, RegistrationId, Revision, ServiceName,
     Sha256,
 };
-use provisioning::enrollment::{Group, Individual, IndividualAttestation};
+use provisioning::draft::claims_of;
+use provisioning::enrollment::{Group, Individual};
 use provisioning::instance::{CaCertificate, Dps};
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, Versioned};
@@ -253,15 +254,8 @@ impl Instance {
 
     /// Oldest first; of the same age, by id.
     pub(super) fn by_leaf(&self, thumbprint: &Sha256) -> Vec<Versioned<Individual>> {
-        let holds = |individual: &Individual| match &individual.attestation {
-            IndividualAttestation::ClientCertificates(slots) => {
-                slots.iter().any(|certificate| certificate.content_hash() == *thumbprint)
-            }
-            IndividualAttestation::CaReferences(_)
-            | IndividualAttestation::SymmetricKey(_)
-            | IndividualAttestation::Tpm { .. } => false,
-        };
-        let rows = self.individuals.values().filter(|row| holds(&row.value));
+        let rows = self.individuals.values();
+        let rows = rows.filter(|row| claims_of(&row.value).contains(thumbprint));
         let mut found: Vec<_> = rows.map(|row| row.as_ref().clone()).collect();
         // The sort is stable, and the rows come in the order of their ids.
         found.sort_by_key(|row| row.value.stamp.created);

@@ -1,11 +1,13 @@
 //! Individual enrollments.
 
+use attestation::tpm::EndorsementKey;
 use model::HostName;
+use provisioning::enrollment::IndividualAttestation;
 use serde_json::json as value;
 
 use super::fixtures::{
-    assigned, certificate, dps, group_ref, host, individual, individual_ref, individual_x509, rid,
-    service,
+    ENDORSEMENT_KEY, assigned, certificate, dps, group_ref, host, individual, individual_ref,
+    individual_x509, rid, service,
 };
 use super::{json, write};
 use crate::{Store, Write};
@@ -46,6 +48,22 @@ pub async fn registration_ids_are_the_same_in_any_case(store: &dyn Store) {
     assert_eq!(read.value.registration_id.as_str(), "sensor-a");
     write(store, vec![Write::DeleteIndividual(service("dps-a"), rid("SENSOR-a"))]).await;
     assert!(store.individual(&service("dps-a"), &rid("sensor-a")).await.unwrap().is_none());
+}
+
+/// An endorsement key is found as a leaf is, until its entry is written without it (V-30).
+pub async fn individuals_are_found_by_their_endorsement_key(store: &dyn Store) {
+    begin(store).await;
+    let mut entry = individual("tpm", 1);
+    entry.attestation = IndividualAttestation::Tpm {
+        endorsement_key: ENDORSEMENT_KEY.to_owned(),
+        storage_root_key: None,
+    };
+    let key = EndorsementKey::from_base64(ENDORSEMENT_KEY).unwrap().name().digest();
+    let found = async || store.individuals_by_leaf(&service("dps-a"), &key).await.unwrap().len();
+    write(store, vec![Write::Individual(service("dps-a"), Box::new(entry))]).await;
+    assert_eq!(found().await, 1);
+    write(store, vec![put("tpm")]).await;
+    assert_eq!(found().await, 0);
 }
 
 /// Either slot is found; both with the same certificate are found once; oldest first, then by id.

@@ -55,6 +55,11 @@ pub fn cert_name(name: &str) -> CertificateName {
 /// Number of different certificates that [`certificate`] gives.
 pub const CERTIFICATES: usize = 3;
 
+/// An endorsement key on NIST P-256, of a software TPM.
+pub(super) const ENDORSEMENT_KEY: &str = "\
+    AHoAIwALAAMAsgAgg3GXZ0SEs/gakMyNRqXXJP1S124GUgtk8qHaGzMUaaoABgCAAEMAEAADABAAIG+2sdIMXNBvnVj2\
+    R8C6ixQwa6n5PyjyF8slBFnQ21wUACDLGoYcnR01BHJC5LNXlcr+lf4qvvRvw52kj6VmZM1rGA==";
+
 /// One of three self-signed certificates of P-256 keys; their common names are `leaf-one` to
 /// `leaf-three`.
 pub fn certificate(number: usize) -> Certificate {

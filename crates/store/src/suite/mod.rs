@@ -71,6 +71,7 @@ macro_rules! suite {
                 count_follows_what_is_written_and_removed
                 individual_comes_back_as_it_was_written
                 individuals_are_found_by_the_leaf_in_either_slot_oldest_first
+                individuals_are_found_by_their_endorsement_key
                 individuals_come_with_the_record_of_their_id
                 individuals_are_paged_in_the_order_of_their_ids
                 paging_goes_on_after_a_removed_entry

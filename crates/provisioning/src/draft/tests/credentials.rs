@@ -1,6 +1,6 @@
 //! V-06 to V-17, V-25, V-28, V-30, A-45 to A-48.
 
-use ::attestation::tpm::PublicError;
+use ::attestation::tpm::{EndorsementKey, PublicError};
 
 use super::*;
 
@@ -155,7 +155,7 @@ fn v_11_one_certificate_may_fill_both_slots() {
     let (leaf, pem) = certificate("dev-1");
     let draft = individual_draft(clients(Some(uploaded(&pem)), Some(uploaded(&pem))));
     let entry = put(&draft, None, &instance()).unwrap();
-    assert_eq!(certificates_of(&entry), [leaf.content_hash(), leaf.content_hash()]);
+    assert_eq!(claims_of(&entry), [leaf.content_hash(), leaf.content_hash()]);
 }
 
 #[test]
@@ -192,8 +192,7 @@ fn v_12_what_an_entry_holds_is_known_for_the_look_up() {
     let group = put_group(&group_draft(signing(Some(uploaded(&pem)), None)), None, &instance());
     assert_eq!(signing_certificates_of(&group.unwrap()), [root.content_hash()]);
     let keyed = put(&individual_draft(symmetric()), None, &instance()).unwrap();
-    assert!(certificates_of(&keyed).is_empty());
-    assert_eq!(endorsement_key_of(&keyed), None);
+    assert!(claims_of(&keyed).is_empty());
 }
 
 #[test]
@@ -211,7 +210,7 @@ fn v_13_pem_and_der_in_base64_are_accepted() {
     for text in [pem.clone(), format!("{pem}\n \n"), der] {
         let draft = individual_draft(clients(Some(uploaded(&text)), None));
         let entry = put(&draft, None, &instance()).unwrap();
-        assert_eq!(certificates_of(&entry), [leaf.content_hash()]);
+        assert_eq!(claims_of(&entry), [leaf.content_hash()]);
     }
 }
 
@@ -233,7 +232,7 @@ fn v_14_of_several_certificates_the_first_is_taken() {
     let both = format!("{first_pem}{second_pem}");
     let entry =
         put(&individual_draft(clients(Some(uploaded(&both)), None)), None, &instance()).unwrap();
-    assert_eq!(certificates_of(&entry), [first.content_hash()]);
+    assert_eq!(claims_of(&entry), [first.content_hash()]);
 }
 
 #[test]
@@ -314,7 +313,8 @@ fn v_28_signing_certificates_and_ca_references_may_be_exchanged() {
 #[test]
 fn v_30_an_endorsement_key_is_demanded_and_known_for_the_look_up() {
     let entry = put(&individual_draft(tpm(Some(EK), None)), None, &instance()).unwrap();
-    assert_eq!(endorsement_key_of(&entry), Some(EK));
+    let digest = EndorsementKey::from_base64(EK).unwrap().name().digest();
+    assert_eq!(claims_of(&entry), [digest]);
     for (bad, because) in [
         (None, PublicError::Truncated),
         (Some(""), PublicError::Truncated),
@@ -336,13 +336,13 @@ fn a_45_info_alone_keeps_the_stored_certificate() {
         CertificateDraft::Kept { thumbprint: second.thumbprint().to_string().to_lowercase() };
     let swapped = individual_draft(clients(Some(lower), Some(kept(&first))));
     let entry = put(&swapped, Some(&existing), &instance()).unwrap();
-    assert_eq!(certificates_of(&entry), [second.content_hash(), first.content_hash()]);
+    assert_eq!(claims_of(&entry), [second.content_hash(), first.content_hash()]);
 
     // A new one beside a kept one: the roll of C-10.
     let (third, third_pem) = certificate("c");
     let rolled = individual_draft(clients(Some(kept(&first)), Some(uploaded(&third_pem))));
     let entry = put(&rolled, Some(&existing), &instance()).unwrap();
-    assert_eq!(certificates_of(&entry), [first.content_hash(), third.content_hash()]);
+    assert_eq!(claims_of(&entry), [first.content_hash(), third.content_hash()]);
 }
 
 #[test]

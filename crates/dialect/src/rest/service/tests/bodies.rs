@@ -112,7 +112,7 @@ fn node_creates_with_a_certificate_in_base64_of_pem() {
         }),
         "2021-10-01",
     );
-    assert_eq!(draft::certificates_of(&entry), [leaf.content_hash()]);
+    assert_eq!(draft::claims_of(&entry), [leaf.content_hash()]);
     assert_eq!(entry.device_id.unwrap().as_str(), "first-device");
 }
 
