@@ -4,14 +4,16 @@
 //! ([`seal`]), and lets the device sign a SAS token with it ([`Challenge`]). The hub key of the
 //! device is delivered in the same wrapping.
 //!
-//! What it is not: a judgment of where an endorsement key comes from. Its enrollment vouches for
-//! it; certificates of TPM makers would be judged beside this, in `x509`.
+//! Where an endorsement key comes from is for its individual enrollment to vouch for, or for its
+//! maker: [`EndorsementKey::is_certified_by`] judges the maker's certificate alone, and `x509` the
+//! chain above it.
 //!
 //! Sources: TCG TPM 2.0 Library, Part 1 (Architecture), Part 2 (Structures), Part 3 (Commands);
 //! TCG EK Credential Profile for TPM Family 2.0, templates L-1 and L-2; `dps-device-api` §6.4.
 
 mod challenge;
 mod duplicate;
+mod endorsement;
 mod error;
 mod kdf;
 mod marshal;
@@ -21,6 +23,7 @@ mod seal;
 mod seed;
 
 pub use challenge::{CHALLENGE_SLOT, Challenge};
+pub use endorsement::EndorsementCertificateError;
 pub use error::{PublicError, SealError};
 pub use public::{EndorsementKey, Name, StorageRootKey};
 pub use seal::{URI_BYTES_MAX, seal};

@@ -25,6 +25,20 @@ const STORAGE_KEY: u32 = attributes::FIXED_TPM
     | attributes::RESTRICTED
     | attributes::DECRYPT;
 
+/// `SubjectPublicKeyInfo` of an RSA-2048 key, up to the modulus. Source: RFC 3279 §2.3.1.
+const RSA_2048_HEAD: [u8; 33] = [
+    0x30, 0x82, 0x01, 0x22, 0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01,
+    0x01, 0x05, 0x00, 0x03, 0x82, 0x01, 0x0F, 0x00, 0x30, 0x82, 0x01, 0x0A, 0x02, 0x82, 0x01, 0x01,
+    0x00,
+];
+/// The exponent 65537, which follows the modulus.
+const RSA_2048_TAIL: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
+/// `SubjectPublicKeyInfo` of a NIST P-256 key, up to the uncompressed point. Source: RFC 5480 §2.
+const P256_HEAD: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 0x02, 0x01, 0x06, 0x08, 0x2A,
+    0x86, 0x48, 0xCE, 0x3D, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+
 /// The Name of an object: its name algorithm and the digest of its public area.
 ///
 /// Source: Part 1, "Names".
@@ -99,8 +113,25 @@ impl PublicArea {
         Ok(Self { bytes: area.to_vec(), key })
     }
 
+    /// The `TPMT_PUBLIC`.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     pub(super) fn name(&self) -> Name {
         Name::of(&self.bytes)
+    }
+}
+
+impl PublicKey {
+    /// The `SubjectPublicKeyInfo`, DER. Source: RFC 3279 §2.3.1, RFC 5480 §2.
+    pub(super) fn spki_der(&self) -> Vec<u8> {
+        match self {
+            Self::Rsa2048 { modulus } => {
+                [RSA_2048_HEAD.as_slice(), modulus.as_slice(), &RSA_2048_TAIL].concat()
+            }
+            Self::P256 { point } => [P256_HEAD.as_slice(), point].concat(),
+        }
     }
 }
 

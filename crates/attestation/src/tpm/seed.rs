@@ -9,15 +9,6 @@ use super::kdf::{cfb, hmac, kdfa, kdfe};
 use super::marshal::sized;
 use super::public::{Name, PublicArea, PublicKey};
 
-/// `SubjectPublicKeyInfo` of an RSA-2048 key, up to the modulus. Source: RFC 3279 §2.3.1.
-const RSA_2048_HEAD: [u8; 33] = [
-    0x30, 0x82, 0x01, 0x22, 0x30, 0x0D, 0x06, 0x09, 0x2A, 0x86, 0x48, 0x86, 0xF7, 0x0D, 0x01, 0x01,
-    0x01, 0x05, 0x00, 0x03, 0x82, 0x01, 0x0F, 0x00, 0x30, 0x82, 0x01, 0x0A, 0x02, 0x82, 0x01, 0x01,
-    0x00,
-];
-/// The exponent 65537, which follows the modulus.
-const RSA_2048_TAIL: [u8; 5] = [0x02, 0x03, 0x01, 0x00, 0x01];
-
 /// Numbers tried as an ephemeral P-256 key; one in 2^32 is none.
 const EPHEMERAL_TRIES: u8 = 8;
 
@@ -74,10 +65,10 @@ impl Seed {
         entropy: &Entropy<'_>,
     ) -> Result<Self, SealError> {
         match &area.key {
-            PublicKey::Rsa2048 { modulus } => {
+            PublicKey::Rsa2048 { .. } => {
                 let clear = entropy.bytes(purpose.label());
-                let der = [RSA_2048_HEAD.as_slice(), modulus.as_slice(), &RSA_2048_TAIL].concat();
-                let key = PublicEncryptingKey::from_der(&der).map_err(|_| SealError::Crypto)?;
+                let key = PublicEncryptingKey::from_der(&area.key.spki_der())
+                    .map_err(|_| SealError::Crypto)?;
                 let mut out = [0; 256];
                 let sealed = OaepPublicEncryptingKey::new(key)?.encrypt(
                     &OAEP_SHA256_MGF1SHA256,

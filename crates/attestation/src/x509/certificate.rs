@@ -11,9 +11,10 @@ use base64::engine::general_purpose::STANDARD;
 use model::limits::CERTIFICATE_BYTES_MAX;
 use model::{Sha1Thumbprint, Sha256, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use x509_parser::asn1_rs::{FromDer, Oid};
 
 use super::error::{CertificateError, CommonNameError, SignatureError, ValidityError};
-use super::extensions::{Extensions, KeyCertSign};
+use super::extensions::{self, Extensions, KeyCertSign};
 use super::signature::{self, PublicKey, Signed};
 use super::{name, parse, upload};
 use crate::sha256;
@@ -42,6 +43,7 @@ struct Inner {
     key_algorithm: Range<usize>,
     key: Range<usize>,
     extensions: Extensions,
+    extension_list: Range<usize>,
     subject_text: OnceLock<String>,
     issuer_text: OnceLock<String>,
     signed_with: OnceLock<Vec<u8>>,
@@ -78,6 +80,7 @@ impl Certificate {
             spki: at(parsed.spki),
             key_algorithm: at(parsed.public_key.algorithm),
             key: at(parsed.public_key.bits),
+            extension_list: at(parsed.extension_list),
             extensions: parsed.extensions,
             subject_text: OnceLock::new(),
             issuer_text: OnceLock::new(),
@@ -281,6 +284,14 @@ impl Certificate {
     /// [`SignatureError::UnsupportedAlgorithm`] and [`SignatureError::OtherKeyKind`].
     pub(super) fn could_be_signed_by(&self, issuer: &Self) -> Result<(), SignatureError> {
         signature::algorithm(self.signed().algorithm, issuer.public_key().algorithm).map(|_| ())
+    }
+
+    /// One extension, read whole; none where it is not there, or is not what it should be.
+    pub(crate) fn extension<'a, T, E>(&'a self, oid: &Oid<'_>) -> Option<T>
+    where
+        T: FromDer<'a, E>,
+    {
+        extensions::exactly(extensions::find(self.slice(&self.0.extension_list), oid)?)
     }
 
     fn signed(&self) -> Signed<'_> {

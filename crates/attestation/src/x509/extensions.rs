@@ -100,6 +100,18 @@ enum Critical {
     No,
 }
 
+/// The value of one extension in a list that [`Extensions::parse`] has read.
+pub(super) fn find<'a>(list: &'a [u8], wanted: &Oid<'_>) -> Option<&'a [u8]> {
+    let mut entries = Reader::new(only(list, tag::SEQUENCE).ok()?.content);
+    while !entries.is_empty() {
+        let (oid, _, value) = entry(entries.expect(tag::SEQUENCE).ok()?.content).ok()?;
+        if oid == wanted.as_bytes() {
+            return Some(value);
+        }
+    }
+    None
+}
+
 /// Splits one extension into its object identifier, its criticality and its value.
 fn entry(content: &[u8]) -> Result<(&[u8], Critical, &[u8]), NotDer> {
     let mut fields = Reader::new(content);
@@ -115,7 +127,7 @@ fn entry(content: &[u8]) -> Result<(&[u8], Critical, &[u8]), NotDer> {
     Ok((oid, critical, value))
 }
 
-fn exactly<'a, T, E>(value: &'a [u8]) -> Option<T>
+pub(super) fn exactly<'a, T, E>(value: &'a [u8]) -> Option<T>
 where
     T: FromDer<'a, E>,
 {

@@ -30,6 +30,8 @@ pub(super) struct Parsed<'a> {
     pub(super) public_key: PublicKey<'a>,
     pub(super) spki: &'a [u8],
     pub(super) extensions: Extensions,
+    /// The list as it is there, empty without one.
+    pub(super) extension_list: &'a [u8],
 }
 
 /// Reads a certificate; no byte of it goes unread.
@@ -59,7 +61,7 @@ pub(super) fn certificate(bytes: &[u8]) -> Result<Parsed<'_>, Part> {
     let subject = name::parse(subject).ok_or(Part::Subject)?;
     let spki = fields.expect(tag::SEQUENCE).map_err(|_| Part::PublicKey)?;
     let public_key = public_key(spki).ok_or(Part::PublicKey)?;
-    let extensions = extensions(fields, version)?;
+    let (extensions, extension_list) = extensions(fields, version)?;
     Ok(Parsed {
         signed: Signed {
             message: signed_part.whole,
@@ -75,6 +77,7 @@ pub(super) fn certificate(bytes: &[u8]) -> Result<Parsed<'_>, Part> {
         public_key,
         spki: spki.whole,
         extensions,
+        extension_list,
     })
 }
 
@@ -126,14 +129,14 @@ fn public_key(spki: Element<'_>) -> Option<PublicKey<'_>> {
     Some(PublicKey { algorithm, bits })
 }
 
-fn extensions(mut fields: Reader<'_>, version: u32) -> Result<Extensions, Part> {
+fn extensions(mut fields: Reader<'_>, version: u32) -> Result<(Extensions, &[u8]), Part> {
     fields.optional(ISSUER_UNIQUE_ID)?;
     fields.optional(SUBJECT_UNIQUE_ID)?;
     let list = fields.optional(EXTENSIONS)?;
     fields.finish()?;
     match list {
-        None => Ok(Extensions::default()),
-        Some(list) if version == 3 => Extensions::parse(list.content),
+        None => Ok((Extensions::default(), &[])),
+        Some(list) if version == 3 => Ok((Extensions::parse(list.content)?, list.content)),
         Some(_) => Err(Part::Extensions),
     }
 }

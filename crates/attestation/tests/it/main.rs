@@ -17,5 +17,6 @@ mod malformed;
 mod pki;
 mod swtpm;
 mod tpm_challenge;
+mod tpm_endorsement;
 mod tpm_public;
 mod upload;

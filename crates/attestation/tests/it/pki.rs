@@ -6,7 +6,7 @@ use attestation::x509::{Certificate, Chain, ChainError, StoredCa, build_chain};
 use model::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, CustomExtension, DistinguishedName, DnType, DnValue, IsCa,
-    Issuer, KeyPair, KeyUsagePurpose, SignatureAlgorithm, date_time_ymd,
+    Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SignatureAlgorithm, date_time_ymd,
 };
 
 /// 2030-01-01, when tests take place.
@@ -129,6 +129,13 @@ impl Plan {
         let issuer = Issuer::from_params(&issuer.params, &issuer.key);
         let made = self.params.signed_by(&key, &issuer).unwrap();
         held(made, key, self.params)
+    }
+
+    /// For a key of which the private part is elsewhere.
+    pub(crate) fn issued_for(self, key: &impl PublicKeyData, issuer: &Held) -> Certificate {
+        let issuer = Issuer::from_params(&issuer.params, &issuer.key);
+        let made = self.params.signed_by(key, &issuer).unwrap();
+        Certificate::from_der(made.der()).unwrap()
     }
 
     fn key(&self) -> KeyPair {
