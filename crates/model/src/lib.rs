@@ -21,7 +21,7 @@ mod verification_code;
 pub use etag::{Etag, IfMatch, Revision};
 pub use id::{CertificateName, DeviceId, EnrollmentGroupId, IdError, PolicyName, RegistrationId};
 pub use json::{MAX_DEPTH_DEFAULT, depth_at_most};
-pub use name::{HostName, IdScope, ServiceName};
+pub use name::{HostName, IdScope, ServiceName, SubscriptionName};
 pub use secret::Secret;
 pub use thumbprint::{Sha1Thumbprint, Sha256, ThumbprintError};
 pub use time::{TICKS_PER_SECOND, Timestamp, TimestampError};

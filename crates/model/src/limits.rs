@@ -119,5 +119,32 @@ pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(20);
 /// The largest answer of a webhook, in bytes. Source: ours; a twin and a payload fit.
 pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 256 * 1024;
+/// Characters in an event subscription's name. Source: ARM, `eventSubscriptionName`.
+pub const SUBSCRIPTION_NAME_CHARS_MAX: usize = 64;
+/// Event subscriptions of a server. Source: ours; each is looked at with every commit.
+pub const SUBSCRIPTIONS_MAX: usize = 64;
+/// Events that wait for one subscription, its dead letters included; further ones are dropped and
+/// counted. Source: ours, some 200 MB on disk.
+pub const EVENTS_KEPT_MAX: u64 = 100_000;
+/// Characters of the text by which an event subscription chooses subjects. Source: ours.
+pub const SUBJECT_FILTER_CHARS_MAX: usize = 512;
+/// Bytes of the address that events are sent to. Source: ours, as most HTTP servers.
+pub const ENDPOINT_URL_BYTES_MAX: usize = 4096;
+/// Events of one subscription that are looked at for the next to send, in the order of commits;
+/// those behind wait. Source: ours.
+pub const EVENTS_LOOKED_AT: usize = 256;
+/// Events that one subscription is sent at once, each of another subject. Source: ours.
+pub const EVENTS_SENT_AT_ONCE: usize = 16;
+/// How long a receiver may take to take an event. Source: Event Grid, 30 seconds.
+pub const EVENT_TIMEOUT: Duration = Duration::from_secs(30);
+/// Tries to deliver an event, at most and by default. Source: Event Grid's retry policy.
+pub const EVENT_TRIES_MAX: u32 = 30;
+/// Minutes for which an event is tried, at most and by default. Source: Event Grid's retry policy.
+pub const EVENT_LIFE_MINUTES_MAX: u32 = 1440;
+/// Connections that were made or lost and wait to become events; further ones are dropped and
+/// counted. Source: ours.
+pub const CONNECTIONS_TOLD_MAX: usize = 10_000;
+/// Dead letters of one page, and of one commit. Source: ours.
+pub const DEAD_LETTERS_PAGE: usize = 100;
 /// How long a shutting-down server waits for its connections. Source: ours.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -5,6 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::id::{IdError, text_value};
+use crate::limits::SUBSCRIPTION_NAME_CHARS_MAX;
 
 /// A DNS host name in lower case, without port or trailing dot: 1 to 253 of `a-z 0-9 - . _`.
 ///
@@ -97,6 +98,43 @@ impl ServiceName {
 }
 text_value!(ServiceName);
 
+/// The name of an event subscription: 3 to 64 of `A-Z a-z 0-9 -`, no dash at either end; in lower
+/// case.
+///
+/// Source: ARM, the event subscription's name.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriptionName(String);
+
+impl SubscriptionName {
+    /// Parses a name; case is folded.
+    ///
+    /// # Errors
+    /// [`IdError`] with the rule that the text breaks.
+    pub fn parse(text: &str) -> Result<Self, IdError> {
+        if text.len() < 3 {
+            return Err(IdError::Empty);
+        }
+        if text.len() > SUBSCRIPTION_NAME_CHARS_MAX {
+            return Err(IdError::TooLong(SUBSCRIPTION_NAME_CHARS_MAX));
+        }
+        let allowed = |c: char| c.is_ascii_alphanumeric() || c == '-';
+        if let Some((at, character)) = text.char_indices().find(|(_, c)| !allowed(*c)) {
+            return Err(IdError::Character { character, at });
+        }
+        match (text.starts_with('-'), text.ends_with('-')) {
+            (true, _) => Err(IdError::Start),
+            (_, true) => Err(IdError::End),
+            (false, false) => Ok(Self(text.to_ascii_lowercase())),
+        }
+    }
+
+    /// The name's text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+text_value!(SubscriptionName);
+
 /// The id scope of a provisioning service: `0ne` and 8 hexadecimal digits, case kept,
 /// compared without case.
 ///
@@ -178,6 +216,14 @@ mod tests {
         let scope = IdScope::from_random([0, 0xF8, 0xCE, 0x56]);
         assert_eq!(scope.as_str(), "0ne00F8CE56");
         assert_eq!(scope, IdScope::parse("0NE00f8ce56").unwrap());
+    }
+
+    #[test]
+    fn subscription_names_follow_the_arm_pattern() {
+        assert_eq!(SubscriptionName::parse("To-Ops").unwrap().as_str(), "to-ops");
+        for bad in ["ab", "-abc", "abc-", "a_b", &"a".repeat(65)] {
+            assert!(SubscriptionName::parse(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -5,7 +5,7 @@ use rusqlite::{Connection, ffi};
 use store::{Commit, Committed, Condition, Write};
 
 use crate::error::{Fault, Kind};
-use crate::{changes, devices, enrollments, hubs, instances, registrations, sql};
+use crate::{changes, devices, enrollments, events, hubs, instances, registrations, sql};
 
 /// Why a commit was not applied.
 #[derive(Debug)]
@@ -141,6 +141,9 @@ impl Applying<'_> {
                 (devices::device_revision(connection, hub, id)?, *at)
             }
             Condition::Twin { hub, id, at } => (devices::twin_revision(connection, hub, id)?, *at),
+            Condition::Subscription { name, at } => {
+                (events::subscription_revision(connection, name)?, *at)
+            }
         };
         Ok(found == at)
     }
@@ -177,6 +180,11 @@ impl Applying<'_> {
             Write::Device(hub, value) => devices::write_device(self, hub, value),
             Write::DeleteDevice(hub, id) => devices::delete_device(self, hub, id),
             Write::Twin(hub, id, value) => devices::write_twin(self, hub, id, value),
+            Write::Subscription(value) => events::write_subscription(self, value),
+            Write::DeleteSubscription(name) => events::delete_subscription(self, name),
+            Write::Delivery(value) => events::write_delivery(self, value),
+            Write::Redelivery(number, value) => events::rewrite_delivery(self, *number, value),
+            Write::DeleteDelivery(number) => events::delete_delivery(self, *number),
         }
     }
 
@@ -230,6 +238,11 @@ fn missing(write: &Write) -> Option<Condition> {
         | Write::BoundRefused(_)
         | Write::Hub(_)
         | Write::DeleteHub(_)
-        | Write::DeleteDevice(..) => None,
+        | Write::DeleteDevice(..)
+        | Write::Subscription(_)
+        | Write::DeleteSubscription(_)
+        | Write::Delivery(_)
+        | Write::Redelivery(..)
+        | Write::DeleteDelivery(_) => None,
     }
 }

@@ -23,6 +23,7 @@ mod connection;
 mod devices;
 mod enrollments;
 mod error;
+mod events;
 mod hubs;
 mod instances;
 mod migrate;
@@ -34,8 +35,14 @@ mod writer;
 
 use std::path::Path;
 
+use ::events::{Queued, Subscription};
 use async_trait::async_trait;
-use store::{Change, Commit, CommitError, Committed, Store, StoreError, StoreWork};
+use model::SubscriptionName;
+use provisioning::view::Versioned;
+use store::{
+    Change, Commit, CommitError, Committed, Deliveries, DeliveryCount, Events, Store, StoreError,
+    StoreWork,
+};
 
 pub use backup::backup;
 pub use error::OpenError;
@@ -93,6 +100,37 @@ impl Sqlite {
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault> + Send + 'static,
     ) -> Result<T, StoreError> {
         self.readers.read(during, work).await
+    }
+}
+
+#[async_trait]
+impl Events for Sqlite {
+    async fn subscriptions(&self) -> Result<Vec<Versioned<Subscription>>, StoreError> {
+        self.read("subscriptions", |snapshot| events::subscriptions(snapshot.connection)).await
+    }
+
+    async fn deliveries(
+        &self,
+        subscription: &SubscriptionName,
+        which: Deliveries,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Queued>, StoreError> {
+        let name = subscription.clone();
+        self.read("deliveries", move |snapshot| {
+            events::deliveries(snapshot.connection, &name, which, after, limit)
+        })
+        .await
+    }
+
+    async fn delivery_count(
+        &self,
+        subscription: &SubscriptionName,
+    ) -> Result<DeliveryCount, StoreError> {
+        let name = subscription.clone();
+        let work =
+            move |snapshot: &Snapshot<'_>| events::delivery_count(snapshot.connection, &name);
+        self.read("number of deliveries", work).await
     }
 }
 

@@ -1,11 +1,12 @@
 //! The vocabulary of a change.
 
+use events::{Delivery, Subscription};
 use hub::identity::Device;
 use hub::instance::Hub;
 use hub::twin::Twin;
 use model::{
     CertificateName, DeviceId, EnrollmentGroupId, HostName, RegistrationId, Revision, ServiceName,
-    Sha256, Timestamp,
+    Sha256, SubscriptionName, Timestamp,
 };
 use provisioning::enrollment::{EntryRef, Group, Individual};
 use provisioning::instance::{CaCertificate, Dps};
@@ -106,6 +107,13 @@ pub enum Condition {
         /// Its revision as read.
         at: Option<Revision>,
     },
+    /// The event subscription of this name.
+    Subscription {
+        /// Its name.
+        name: SubscriptionName,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
 }
 
 /// One row written or removed. A row that a delete does not find is no error.
@@ -150,6 +158,16 @@ pub enum Write {
     DeleteDevice(HostName, DeviceId),
     /// Writes a twin.
     Twin(HostName, DeviceId, Box<Twin>),
+    /// Writes an event subscription.
+    Subscription(Box<Subscription>),
+    /// Removes an event subscription with all that waits for it.
+    DeleteSubscription(SubscriptionName),
+    /// Queues an event for a subscription, under the next number; for one that is gone, nothing.
+    Delivery(Box<Delivery>),
+    /// Replaces what is queued under a number, if it still is.
+    Redelivery(u64, Box<Delivery>),
+    /// Removes what is queued under a number.
+    DeleteDelivery(u64),
 }
 
 /// How many never-assigned, refused records of one entry may stay: those written last.

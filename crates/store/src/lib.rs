@@ -22,6 +22,6 @@ mod traits;
 pub use commit::{AuditLine, ChangeScope, Commit, Committed, Condition, RefusedBound, Write};
 pub use error::{CommitError, StoreError};
 pub use traits::{
-    Change, DeviceCount, DeviceView, Devices, Enrollments, IndividualView, Instances, Page,
-    Registrations, Store, StoreWork, Views,
+    Change, Deliveries, DeliveryCount, DeviceCount, DeviceView, Devices, Enrollments, Events,
+    IndividualView, Instances, Page, Registrations, Store, StoreWork, Views,
 };

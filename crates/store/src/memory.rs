@@ -8,9 +8,12 @@ mod rows;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
+use events::{Queued, Subscription};
 use hub::identity::{Device, DeviceStatus};
 use hub::instance::Hub;
-use model::{DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256};
+use model::{
+    DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256, SubscriptionName,
+};
 use provisioning::enrollment::{EntryId, Group, Individual};
 use provisioning::instance::Dps;
 use provisioning::registration::Registration;
@@ -19,8 +22,8 @@ use provisioning::view::{InstanceView, RegistrationView, Versioned};
 use crate::commit::{AuditLine, Commit, Committed};
 use crate::error::{CommitError, StoreError};
 use crate::traits::{
-    Change, DeviceCount, DeviceView, Devices, Enrollments, IndividualView, Instances, Page,
-    Registrations, Store, Views,
+    Change, Deliveries, DeliveryCount, DeviceCount, DeviceView, Devices, Enrollments, Events,
+    IndividualView, Instances, Page, Registrations, Store, Views,
 };
 use rows::{Instance, Rows};
 
@@ -241,6 +244,51 @@ impl Devices for Memory {
         for (_, row) in rows {
             count.total += 1;
             count.disabled += u64::from(row.value.status == DeviceStatus::Disabled);
+        }
+        Ok(count)
+    }
+}
+
+#[async_trait]
+impl Events for Memory {
+    async fn subscriptions(&self) -> Result<Vec<Versioned<Subscription>>, StoreError> {
+        Ok(self.kept().rows.subscriptions.values().map(owned).collect())
+    }
+
+    async fn deliveries(
+        &self,
+        subscription: &SubscriptionName,
+        which: Deliveries,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Queued>, StoreError> {
+        let kept = self.kept();
+        let rows = kept.rows.deliveries.iter().filter(|(number, delivery)| {
+            let of_kind = match which {
+                Deliveries::Waiting => delivery.dead.is_none(),
+                Deliveries::Dead => delivery.dead.is_some(),
+            };
+            **number > after && delivery.subscription == *subscription && of_kind
+        });
+        let queued = |(number, delivery): (&u64, &Arc<events::Delivery>)| Queued {
+            number: *number,
+            delivery: delivery.as_ref().clone(),
+        };
+        Ok(rows.take(limit).map(queued).collect())
+    }
+
+    async fn delivery_count(
+        &self,
+        subscription: &SubscriptionName,
+    ) -> Result<DeliveryCount, StoreError> {
+        let kept = self.kept();
+        let rows = kept.rows.deliveries.values();
+        let mut count = DeliveryCount::default();
+        for delivery in rows.filter(|delivery| delivery.subscription == *subscription) {
+            match delivery.dead {
+                Some(_) => count.dead += 1,
+                None => count.waiting += 1,
+            }
         }
         Ok(count)
     }

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use events::{Queued, Subscription};
 use hub::identity::Device;
 use hub::instance::Hub;
 use hub::twin::Twin;
-use model::{DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256};
+use model::{
+    DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256, SubscriptionName,
+};
 use provisioning::enrollment::{Group, Individual};
 use provisioning::instance::Dps;
 use provisioning::registration::Registration;
@@ -194,6 +197,45 @@ pub trait Devices: Send + Sync {
     async fn device_count(&self, hub: &HostName) -> Result<DeviceCount, StoreError>;
 }
 
+/// Which of what is queued for an event subscription.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Deliveries {
+    /// What is still to be tried.
+    Waiting,
+    /// What was given up.
+    Dead,
+}
+
+/// How much is queued for an event subscription.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DeliveryCount {
+    /// What is still to be tried.
+    pub waiting: u64,
+    /// What was given up.
+    pub dead: u64,
+}
+
+/// Event subscriptions and what is on its way to them.
+#[async_trait]
+pub trait Events: Send + Sync {
+    /// All subscriptions, by name.
+    async fn subscriptions(&self) -> Result<Vec<Versioned<Subscription>>, StoreError>;
+    /// What is queued for a subscription, behind a number, in the order of the numbers, which is
+    /// that of the commits.
+    async fn deliveries(
+        &self,
+        subscription: &SubscriptionName,
+        which: Deliveries,
+        after: u64,
+        limit: usize,
+    ) -> Result<Vec<Queued>, StoreError>;
+    /// How much is queued for a subscription; it may look at each.
+    async fn delivery_count(
+        &self,
+        subscription: &SubscriptionName,
+    ) -> Result<DeliveryCount, StoreError>;
+}
+
 /// How much a store's writer has done since it was opened.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreWork {
@@ -205,7 +247,7 @@ pub struct StoreWork {
 
 /// A whole store.
 #[async_trait]
-pub trait Store: Instances + Enrollments + Registrations + Devices {
+pub trait Store: Instances + Enrollments + Registrations + Devices + Events {
     /// Applies a commit: durable when this returns `Ok`.
     ///
     /// Once this was called the commit may be applied, though the caller goes away.

@@ -2,7 +2,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Crates without `async`, clock, randomness or logging (I1).
-const PURE: [&str; 7] = ["model", "attestation", "provisioning", "hub", "query", "mqtt", "dialect"];
+const PURE: [&str; 8] =
+    ["model", "attestation", "provisioning", "hub", "events", "query", "mqtt", "dialect"];
 
 struct Source {
     path: PathBuf,

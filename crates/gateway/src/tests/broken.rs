@@ -4,16 +4,20 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
+use events::{Queued, Subscription};
 use hub::identity::Device;
 use hub::instance::Hub;
-use model::{DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256};
+use model::{
+    DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256, SubscriptionName,
+};
 use provisioning::enrollment::{Group, Individual};
 use provisioning::instance::Dps;
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, RegistrationView, Versioned};
 use store::{
-    Change, Commit, CommitError, Committed, DeviceCount, DeviceView, Devices, Enrollments,
-    IndividualView, Instances, Page, Registrations, Store, StoreError, Views,
+    Change, Commit, CommitError, Committed, Deliveries, DeliveryCount, DeviceCount, DeviceView,
+    Devices, Enrollments, Events, IndividualView, Instances, Page, Registrations, Store,
+    StoreError, Views,
 };
 
 /// Fails at everything while the flag is up.
@@ -143,6 +147,27 @@ impl Devices for Broken {
 
     async fn device_count(&self, _: &HostName) -> Result<DeviceCount, StoreError> {
         self.answer(DeviceCount::default())
+    }
+}
+
+#[async_trait]
+impl Events for Broken {
+    async fn subscriptions(&self) -> Result<Vec<Versioned<Subscription>>, StoreError> {
+        self.answer(Vec::new())
+    }
+
+    async fn deliveries(
+        &self,
+        _: &SubscriptionName,
+        _: Deliveries,
+        _: u64,
+        _: usize,
+    ) -> Result<Vec<Queued>, StoreError> {
+        self.answer(Vec::new())
+    }
+
+    async fn delivery_count(&self, _: &SubscriptionName) -> Result<DeliveryCount, StoreError> {
+        self.answer(DeliveryCount::default())
     }
 }
 

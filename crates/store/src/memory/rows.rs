@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use events::{Delivery, Subscription};
 use hub::identity::Device;
 use hub::instance::Hub;
 use hub::twin::Twin;
 use model::{
     CertificateName, DeviceId, EnrollmentGroupId, HostName, RegistrationId, Revision, ServiceName,
-    Sha256,
+    Sha256, SubscriptionName,
 };
 use provisioning::draft::claims_of;
 use provisioning::enrollment::{Group, Individual};
@@ -29,6 +30,9 @@ pub(super) struct Rows {
     pub(super) hubs: Table<ServiceName, Hub>,
     pub(super) devices: Table<(HostName, DeviceId), Device>,
     pub(super) twins: Table<(HostName, DeviceId), Twin>,
+    pub(super) subscriptions: Table<SubscriptionName, Subscription>,
+    /// By number; shared, as the rows are.
+    pub(super) deliveries: BTreeMap<u64, Arc<Delivery>>,
 }
 
 #[derive(Clone, Debug)]
@@ -83,6 +87,7 @@ impl Rows {
             Condition::Twin { hub, id, at } => {
                 revision(&self.twins, &(hub.clone(), id.clone())) == *at
             }
+            Condition::Subscription { name, at } => revision(&self.subscriptions, name) == *at,
         }
     }
 
@@ -153,6 +158,28 @@ impl Rows {
                 self.twins.remove(&key);
             }
             Write::Twin(hub, id, value) => self.write_twin(hub, id, value)?,
+            Write::Subscription(value) => {
+                let row = self.next_row(value.as_ref());
+                self.subscriptions.insert(value.name.clone(), row);
+            }
+            Write::DeleteSubscription(name) => {
+                self.subscriptions.remove(name);
+                self.deliveries.retain(|_, delivery| delivery.subscription != *name);
+            }
+            Write::Delivery(value) => {
+                let Revision(number) = self.next_revision();
+                if self.subscriptions.contains_key(&value.subscription) {
+                    self.deliveries.insert(number, Arc::new(value.as_ref().clone()));
+                }
+            }
+            Write::Redelivery(number, value) => {
+                if let Some(delivery) = self.deliveries.get_mut(number) {
+                    *delivery = Arc::new(value.as_ref().clone());
+                }
+            }
+            Write::DeleteDelivery(number) => {
+                self.deliveries.remove(number);
+            }
         }
         Ok(())
     }

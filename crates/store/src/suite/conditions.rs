@@ -4,7 +4,8 @@ use model::Revision;
 
 use super::fixtures::{
     assigned, ca_certificate, cert_name, certificate, device, did, dps, gid, group, group_ref,
-    host, hub, individual, individual_x509, refused, rid, service, twin,
+    host, hub, individual, individual_x509, refused, rid, service, subscription, subscription_name,
+    twin,
 };
 use super::{holds, write};
 use crate::{Condition, Store, Write};
@@ -70,6 +71,11 @@ fn rows() -> Vec<Row> {
             write: || Write::Twin(hub_host(), did("d"), Box::new(twin())),
             delete: None,
         },
+        Row {
+            condition: |at| Condition::Subscription { name: subscription_name("sub"), at },
+            write: || Write::Subscription(Box::new(subscription("sub", 1))),
+            delete: Some(|| Write::DeleteSubscription(subscription_name("sub"))),
+        },
     ]
 }
 
@@ -105,6 +111,10 @@ async fn revision_of(store: &dyn Store, condition: &Condition) -> Option<Revisio
         }
         Condition::Twin { hub, id, .. } => {
             store.device(hub, id).await.unwrap().map(|row| row.twin.revision)
+        }
+        Condition::Subscription { name, .. } => {
+            let rows = store.subscriptions().await.unwrap();
+            rows.into_iter().find(|row| row.value.name == *name).map(|row| row.revision)
         }
         Condition::IndividualsByLeaf { .. } => unreachable!("has many revisions"),
     }

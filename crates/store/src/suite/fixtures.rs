@@ -2,12 +2,15 @@
 
 use attestation::SymmetricKey;
 use attestation::x509::Certificate;
+use events::schedule::RetryPolicy;
+use events::subscription::Validation;
+use events::{Delivery, EndpointUrl, Event, EventType, Filter, Source, Subscription};
 use hub::identity::{Authentication, Device};
 use hub::instance::Hub;
 use hub::twin::Twin;
 use model::{
     CertificateName, DeviceId, EnrollmentGroupId, Etag, HostName, IdScope, RegistrationId,
-    ServiceName, Timestamp,
+    ServiceName, SubscriptionName, Timestamp,
 };
 use provisioning::enrollment::{
     AllocationPolicy, EntryId, EntryRef, Group, GroupAttestation, Individual,
@@ -215,4 +218,35 @@ pub fn device(id: &str) -> Device {
 /// An empty twin.
 pub fn twin() -> Twin {
     Twin::new(at(0))
+}
+
+/// An event subscription's name.
+pub fn subscription_name(name: &str) -> SubscriptionName {
+    SubscriptionName::parse(name).unwrap()
+}
+
+/// An event subscription.
+pub fn subscription(name: &str, created: i64) -> Subscription {
+    Subscription {
+        name: subscription_name(name),
+        endpoint: EndpointUrl::parse("https://ops.test/hook?code=s").unwrap(),
+        validation: Validation::None,
+        filter: Filter { event_types: vec![EventType::DeviceCreated], ..Filter::default() },
+        retry: RetryPolicy::default(),
+        created: at(created),
+        etag: Etag::new("e"),
+    }
+}
+
+/// An event on its way, which the number tells from others.
+pub fn delivery(subscription: &str, number: i64) -> Delivery {
+    let event = Event {
+        id: format!("event-{number}"),
+        event_type: EventType::DeviceCreated,
+        source: Source::Hub(service("hub-a")),
+        subject: "devices/d".to_owned(),
+        time: at(number),
+        data: serde_json::json!({"deviceId": "d", "float": 0.1}),
+    };
+    Delivery::new(subscription_name(subscription), event, at(number))
 }

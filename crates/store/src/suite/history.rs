@@ -12,11 +12,12 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::fixtures::{
-    assigned, ca_certificate, cert_name, certificate, device, did, dps, gid, group, group_ref,
-    host, hub, individual, individual_ref, individual_x509, refused, rid, service, twin,
+    assigned, ca_certificate, cert_name, certificate, delivery, device, did, dps, gid, group,
+    group_ref, host, hub, individual, individual_ref, individual_x509, refused, rid, service,
+    subscription, subscription_name, twin,
 };
 use super::{json, write};
-use crate::{ChangeScope, Commit, CommitError, Condition, RefusedBound, Store, Write};
+use crate::{ChangeScope, Commit, CommitError, Condition, Deliveries, RefusedBound, Store, Write};
 
 const SERVICES: [&str; 2] = ["dps-a", "dps-b"];
 const HUBS: [&str; 2] = ["hub-a", "hub-b"];
@@ -26,6 +27,7 @@ const IDS: [&str; 4] = ["Dev-A", "dev-a", "dev-b", "dev-c"];
 /// All are different device ids.
 const DEVICES: [&str; 3] = ["d", "D", "e"];
 const GROUPS: [&str; 2] = ["g", "h"];
+const SUBSCRIPTIONS: [&str; 2] = ["sub-a", "sub-b"];
 const CERTIFICATES: usize = 2;
 
 /// Runs a history on two empty stores.
@@ -101,6 +103,7 @@ enum Row {
     Registration(String, String),
     Device(String, String),
     Twin(String, String),
+    Subscription(String),
 }
 
 impl Row {
@@ -127,6 +130,7 @@ impl Row {
                 Self::Device(text(hub.as_str()), text(id.as_str()))
             }
             Condition::Twin { hub, id, .. } => Self::Twin(text(hub.as_str()), text(id.as_str())),
+            Condition::Subscription { name, .. } => Self::Subscription(text(name.as_str())),
         }
     }
 
@@ -136,7 +140,7 @@ impl Row {
         let key = dice.of(&IDS).to_ascii_lowercase();
         let group = dice.of(&GROUPS).to_owned();
         let device = dice.of(&DEVICES).to_owned();
-        match dice.below(9) {
+        match dice.below(10) {
             0 => Self::Instance(dps),
             1 => Self::Hub(dice.of(&HUBS).to_owned()),
             2 => Self::Individual(dps, key),
@@ -145,6 +149,7 @@ impl Row {
             5 => Self::CaCertificate(dps, group),
             6 => Self::Registration(dps, key),
             7 => Self::Device(hub_host, device),
+            8 => Self::Subscription(dice.of(&SUBSCRIPTIONS).to_owned()),
             _ => Self::Twin(hub_host, device),
         }
     }
@@ -170,6 +175,9 @@ impl Row {
             }
             Self::Device(hub, id) => Condition::Device { hub: host(hub), id: did(id), at },
             Self::Twin(hub, id) => Condition::Twin { hub: host(hub), id: did(id), at },
+            Self::Subscription(name) => {
+                Condition::Subscription { name: subscription_name(name), at }
+            }
         }
     }
 }
@@ -243,7 +251,7 @@ fn random_write(dice: &mut Dice) -> Write {
     let hub_host = host(dice.of(&HOSTS));
     let device_id = dice.of(&DEVICES);
     let created = dice.time();
-    match dice.below(24) {
+    match dice.below(30) {
         0 | 1 => Write::Dps(Box::new(dps(name))),
         2 if created == 0 && dice.below(4) == 0 => Write::DeleteDps(dps_name),
         2 | 3 => Write::CaCertificate(dps_name, Box::new(ca_certificate(group_id, created))),
@@ -279,6 +287,11 @@ fn random_write(dice: &mut Dice) -> Write {
         20 if created == 0 && dice.below(4) == 0 => Write::DeleteHub(service(dice.of(&HUBS))),
         20 | 21 => Write::Device(hub_host, Box::new(device(device_id))),
         22 => Write::Twin(hub_host, did(device_id), Box::new(twin())),
+        23 => Write::Subscription(Box::new(subscription(dice.of(&SUBSCRIPTIONS), created))),
+        24 if dice.below(4) == 0 => {
+            Write::DeleteSubscription(subscription_name(dice.of(&SUBSCRIPTIONS)))
+        }
+        24..=26 => Write::Delivery(Box::new(delivery(dice.of(&SUBSCRIPTIONS), created))),
         _ => Write::DeleteDevice(hub_host, did(device_id)),
     }
 }
@@ -328,6 +341,16 @@ async fn read(store: &dyn Store) -> Read {
     }
     for name in HOSTS {
         read_hub(store, name, &mut read).await;
+    }
+    let subscriptions = store.subscriptions().await.unwrap();
+    read.answer("all subscriptions".to_owned(), &values(&subscriptions));
+    for name in SUBSCRIPTIONS {
+        let found = subscriptions.iter().find(|row| row.value.name.as_str() == name);
+        read.row(Row::Subscription(name.to_owned()), found);
+        let queued =
+            store.deliveries(&subscription_name(name), Deliveries::Waiting, 0, 10_000).await;
+        let queued: Vec<_> = queued.unwrap().into_iter().map(|queued| queued.delivery).collect();
+        read.answer(format!("what waits for {name}"), &queued);
     }
     let changes = store.changes_after(0, 10_000).await.unwrap();
     let numbers: Vec<u64> = changes.iter().map(|change| change.seq).collect();

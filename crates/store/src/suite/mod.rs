@@ -16,6 +16,7 @@ pub mod commits;
 pub mod conditions;
 pub mod devices;
 pub mod enrollments;
+pub mod events;
 pub mod fixtures;
 pub mod history;
 pub mod instances;
@@ -76,6 +77,12 @@ macro_rules! suite {
                 individuals_are_paged_in_the_order_of_their_ids
                 paging_goes_on_after_a_removed_entry
                 registration_ids_are_the_same_in_any_case;
+            events:
+                delivery_goes_with_its_subscription
+                delivery_to_nobody_is_none
+                deliveries_come_in_the_order_of_commits_by_what_became_of_them
+                refused_commit_queues_nothing
+                subscriptions_come_back_by_name;
             instances:
                 certificate_comes_back_with_its_code
                 deleted_hub_takes_its_identities_along
