@@ -4,7 +4,7 @@ use model::{DeviceId, Timestamp};
 use serde_json::{Map, Value};
 
 use crate::identity::{Authentication, Device, DeviceStatus, Origin};
-use crate::twin::Twin;
+use crate::twin::{Section, Twin};
 
 /// An identity with its twin.
 #[derive(Clone, Debug)]
@@ -57,7 +57,7 @@ pub fn provision(
     now: Timestamp,
 ) -> Provisioned {
     let initial = || Twin::initial(wanted.initial_tags.clone(), &wanted.initial_desired, now);
-    let moved_status = left_behind.map(|old| (old.device.status, old.device.status_reason.clone()));
+    let migrated = left_behind.filter(|_| wanted.twin == TwinSource::LeftBehind);
     let (mut device, old_twin) = match existing {
         Some(Provisioned { mut device, twin }) => {
             device.version += 1;
@@ -67,34 +67,47 @@ pub fn provision(
         None => (Device::new(wanted.device_id, wanted.authentication, now), None),
     };
     device.origin = Some(wanted.origin);
-    if let Some(iot_edge) = wanted.iot_edge {
+    // capabilities are migrated, where the entry says nothing of them.
+    let iot_edge = wanted.iot_edge.or_else(|| migrated.map(|old| old.device.iot_edge));
+    if let Some(iot_edge) = iot_edge {
         device.iot_edge = iot_edge;
     }
     if device.iot_edge && device.device_scope.is_none() {
         device.device_scope =
             Some(format!("ms-azure-iot-edge://{}-{}", device.device_id, device.generation_id));
     }
-    if let Some((DeviceStatus::Disabled, reason)) = moved_status {
+    if let Some(old) = left_behind.map(|old| &old.device)
+        && old.status == DeviceStatus::Disabled
+    {
         device.status = DeviceStatus::Disabled;
-        device.status_reason = reason;
-        device.status_updated = now;
+        device.status_reason = old.status_reason.clone();
+        device.status_updated = old.status_updated;
     }
     let twin = match (wanted.twin, old_twin, left_behind) {
-        (TwinSource::LeftBehind, _, Some(old)) => old.twin.clone(),
-        (TwinSource::Own | TwinSource::LeftBehind, Some(own), _) => own,
-        (TwinSource::Initial, Some(own), _) => replaced(own, initial()),
-        (TwinSource::Own | TwinSource::LeftBehind | TwinSource::Initial, None, _) => initial(),
+        (TwinSource::LeftBehind, Some(own), Some(old)) => behind(&own, old.twin.clone()),
+        (TwinSource::LeftBehind, None, Some(old)) => old.twin.clone(),
+        (TwinSource::Own, Some(own), _) | (TwinSource::LeftBehind, Some(own), None) => own,
+        (TwinSource::Initial, Some(own), _) => behind(&own, initial()),
+        (TwinSource::Own | TwinSource::Initial, None, _) | (TwinSource::LeftBehind, None, None) => {
+            initial()
+        }
     };
     Provisioned { device, twin }
 }
 
-/// A reset twin goes on counting, so that no reader takes the new state for an old one.
-fn replaced(old: Twin, new: Twin) -> Twin {
+/// A twin in the place of another: it goes on counting, so that no reader takes the new state for
+/// an old one.
+fn behind(old: &Twin, new: Twin) -> Twin {
+    let section =
+        |old: &Section, new: Section| Section { version: new.version.max(old.version + 1), ..new };
     Twin {
-        version: old.version + 1,
-        etag_counter: old.etag_counter + 1,
-        desired: crate::twin::Section { version: old.desired.version + 1, ..new.desired },
-        reported: crate::twin::Section { version: old.reported.version + 1, ..new.reported },
+        version: new.version.max(old.version + 1),
+        etag_counter: new.etag_counter.max(old.etag_counter + 1),
+        desired: section(&old.desired, new.desired),
+        reported: section(&old.reported, new.reported),
         tags: new.tags,
     }
 }
+
+#[cfg(test)]
+mod tests;

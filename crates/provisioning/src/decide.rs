@@ -20,17 +20,14 @@ use crate::admit::{Admission, Appraisal, TokenExpiry, admission, admit, with_cha
 use crate::allocation::custom::{Answer, Consulted, Question};
 use crate::allocation::{Allocated, allocate, candidates, no_hub, policy};
 use crate::enrollment::{
-    AllocationPolicy, Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism,
-    ReprovisionPolicy, Settings,
+    AllocationPolicy, Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism, Settings,
 };
 use crate::explain::{Disbelief, Explanation, Outcome, Step};
 use crate::registration::{
     Assigned, Failure, FailureKind, Registration, RegistrationStatus, Substatus,
 };
+use crate::reprovision;
 use crate::view::{Evidence, RegistrationRequest, RegistrationView};
-
-/// The last api-version whose devices are sticky when the entry has no policy.
-const STICKY_API_VERSION_LAST: &str = "2018-04-01";
 
 /// A verdict with its reasons.
 #[derive(Clone, Debug)]
@@ -238,7 +235,7 @@ fn place(
     }
     let failed =
         |failure| Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
-    let policy = reprovision_policy(settings, &request.api_version);
+    let policy = reprovision::policy(settings, &request.api_version);
     let stays = !policy.update_hub_assignment;
     let answer = match question(request, view, entry, current.as_ref().filter(|_| stays)) {
         None => None,
@@ -276,7 +273,7 @@ fn place(
         steps.push(Step::Stays);
         return Verdict::Keep(placed(
             current,
-            Substatus::InitialAssignment,
+            reprovision::unmoved(&request.api_version),
             TwinPlan::KeepOrInitial,
             None,
         ));
@@ -296,7 +293,8 @@ fn place(
         None => entry.device_id(&request.registration_id),
     };
     let to = Assigned { hub: allocated.hub, device_id };
-    let (substatus, twin) = reprovisioned(current.as_ref(), &to, policy);
+    let (substatus, twin) =
+        reprovision::outcome(current.as_ref(), &to, policy, &request.api_version);
     let from = current.filter(|current| *current != to);
     Verdict::Assign(placed(to, substatus, twin, from))
 }
@@ -392,31 +390,6 @@ fn quota(
             },
         })),
         None => Some(Verdict::Reject(Rejection::QuotaReached { registrations_max })),
-    }
-}
-
-/// The entry's policy; without one, old devices are sticky and others migrate.
-fn reprovision_policy(settings: &Settings, api_version: &str) -> ReprovisionPolicy {
-    settings.reprovision_policy.unwrap_or_else(|| {
-        let date = api_version.get(..10).unwrap_or(api_version);
-        match date <= STICKY_API_VERSION_LAST {
-            true => ReprovisionPolicy { update_hub_assignment: false, migrate_device_data: false },
-            false => ReprovisionPolicy::DEFAULT,
-        }
-    })
-}
-
-/// what a further registration is called, and what becomes of the twin.
-fn reprovisioned(
-    current: Option<&Assigned>,
-    to: &Assigned,
-    policy: ReprovisionPolicy,
-) -> (Substatus, TwinPlan) {
-    match current {
-        None => (Substatus::InitialAssignment, TwinPlan::KeepOrInitial),
-        Some(_) if !policy.migrate_device_data => (Substatus::DeviceDataReset, TwinPlan::Reset),
-        Some(current) if current == to => (Substatus::InitialAssignment, TwinPlan::KeepOrInitial),
-        Some(_) => (Substatus::DeviceDataMigrated, TwinPlan::Migrate),
     }
 }
 

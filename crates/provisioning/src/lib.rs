@@ -21,4 +21,5 @@ pub mod instance;
 pub mod load;
 pub mod possession;
 pub mod registration;
+pub mod reprovision;
 pub mod view;

@@ -106,13 +106,13 @@ pub enum RegistrationStatus {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum Substatus {
-    /// For the first time, or to the hub where it already was.
+    /// For the first time; for old api-versions, also to the hub where it already was.
     InitialAssignment,
     /// Moved, its twin taken along.
     DeviceDataMigrated,
     /// Moved or kept, its twin set to the entry's initial one.
     DeviceDataReset,
-    /// Returned to the hub of its first assignment.
+    /// To the hub where it already was, its data left as they are.
     ReprovisionedToInitialAssignment,
 }
 

@@ -13,6 +13,7 @@ use provisioning::decide::{
 };
 use provisioning::enrollment::{IndividualAttestation, Mechanism};
 use provisioning::registration::{Registration, RegistrationStatus};
+use provisioning::reprovision;
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
 use store::Write;
 
@@ -213,7 +214,8 @@ impl Service {
             if let Verdict::Assign(place) | Verdict::Keep(place) = verdict {
                 let authentication = self.authentication(&place, evidence, &mut record)?;
                 let wanted = wanted(&view, &record, &place, authentication);
-                self.place(&mut commit, place, wanted, identity, now).await?;
+                let was = self.place(&mut commit, place, wanted, identity, now).await?;
+                reprovision::identity_was(was, &mut record, &request.api_version);
             }
             let dps = view.instance.dps.name.clone();
             commit.writes.push(Write::Registration(dps, Box::new(record)));

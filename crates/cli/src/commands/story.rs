@@ -182,7 +182,7 @@ fn outcome(value: &Value) -> String {
                 "initialAssignment" => "for the first time, or where it was already",
                 "deviceDataMigrated" => "moved with its twin",
                 "deviceDataReset" => "its twin set to the entry's",
-                "reprovisionedToInitialAssignment" => "back on its first hub",
+                "reprovisionedToInitialAssignment" => "where it was already",
                 _ => "reassigned",
             };
             format!("assigned to {} as device '{device_id}', {how}", told("hub"))

@@ -9,6 +9,7 @@ use hub::provision::{Provisioned, TwinSource, Wanted, provision};
 use model::{Timestamp, limits};
 use provisioning::decide::{HubCredential, Placement, TwinPlan};
 use provisioning::registration::{Assigned, Registration};
+use provisioning::reprovision;
 use provisioning::view::{Evidence, RegistrationView, Versioned};
 use store::{ChangeScope, Commit, Condition, DeviceView, Write};
 
@@ -64,7 +65,8 @@ impl Service {
         Ok(Some(seal(&shown.endorsement_key, &shown.storage_root_key, key, uri, &entropy)?))
     }
 
-    /// The identity's part of an assignment: record and identity are one commit.
+    /// The identity's part of an assignment, and whether it was there: record and identity are one
+    /// commit.
     pub(super) async fn place(
         &self,
         commit: &mut Commit,
@@ -72,7 +74,7 @@ impl Service {
         wanted: Wanted,
         identity: Identity,
         now: Timestamp,
-    ) -> Result<(), Fault> {
+    ) -> Result<reprovision::Identity, Fault> {
         let there = match identity {
             Identity::TakenAsAbsent => None,
             Identity::Read => self.store.device(&place.to.hub, &place.to.device_id).await?,
@@ -114,7 +116,10 @@ impl Service {
             commit.writes.push(Write::DeleteDevice(from.hub.clone(), from.device_id.clone()));
             commit.changes.push(ChangeScope::Device { hub: from.hub, device_id: from.device_id });
         }
-        Ok(())
+        Ok(match there {
+            Some(_) => reprovision::Identity::Found,
+            None => reprovision::Identity::Made,
+        })
     }
 }
 

@@ -17,6 +17,7 @@ mod hub_side;
 mod load;
 mod policies;
 mod records;
+mod reprovision;
 mod seeds;
 mod sessions;
 mod tpm;
