@@ -97,6 +97,8 @@ pub(crate) fn record(
         }),
         payload: None,
         pending: None,
+        reprovision: None,
+        assigned_at: None,
         operation_id: OPERATION.to_owned(),
         earlier_operation_ids: Vec::new(),
         mechanism,

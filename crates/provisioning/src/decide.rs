@@ -235,7 +235,13 @@ fn place(
     }
     let failed =
         |failure| Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
-    let policy = reprovision::policy(settings, &request.api_version);
+    let policy = match record.and_then(|record| reprovision::standing(record, Some(entry))) {
+        Some(order) => {
+            steps.push(Step::Ordered { order });
+            order.policy()
+        }
+        None => reprovision::policy(settings, &request.api_version),
+    };
     let stays = !policy.update_hub_assignment;
     let answer = match question(request, view, entry, current.as_ref().filter(|_| stays)) {
         None => None,

@@ -225,6 +225,7 @@ pub fn group(
         id: draft.id.clone(),
         attestation,
         settings: settings::settings(&draft.settings, instance)?,
+        reprovision: existing.and_then(|existing| existing.reprovision),
         stamp,
     })
 }

@@ -8,6 +8,8 @@ use model::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::reprovision::Order;
+
 /// An individual enrollment: one device may register.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Individual {
@@ -34,6 +36,9 @@ pub struct Group {
     pub attestation: GroupAttestation,
     /// What it gets.
     pub settings: Settings,
+    /// The operator's order to provision its devices anew, each at its next registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reprovision: Option<Order>,
     /// Versions and times.
     pub stamp: Stamp,
 }

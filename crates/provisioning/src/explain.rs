@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::enrollment::{AllocationPolicy, EntryRef, Mechanism};
 use crate::registration::{ChainMember, FailureKind, Substatus};
+use crate::reprovision::Order;
 
 /// The story of one attempt, in the order in which it was judged.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -138,6 +139,11 @@ pub enum Step {
     AssignedBefore {
         /// The hub's host name.
         hub: HostName,
+    },
+    /// An operator ordered to provision it anew, which goes before the reprovision policy.
+    Ordered {
+        /// What was ordered.
+        order: Order,
     },
     /// The reprovision policy keeps the device where it is.
     Stays,

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use crate::enrollment::{EntryRef, Mechanism};
 use crate::explain::Explanation;
+use crate::reprovision::Order;
 
 /// A registration record; its key is the registration id, unique in the instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -38,6 +39,12 @@ pub struct Registration {
     pub mechanism: Mechanism,
     /// Hashes of every member of the chain as judged; empty without a chain (D-08).
     pub chain: Vec<ChainMember>,
+    /// The operator's order to provision the device anew, until it has followed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reprovision: Option<Order>,
+    /// When it was sent to a hub last; none for a record that is older than this member.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned_at: Option<Timestamp>,
     /// What a TPM was given at the latest attempt; none without one.
     #[serde(default)]
     pub tpm: Option<TpmRegistration>,

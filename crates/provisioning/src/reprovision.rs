@@ -1,8 +1,11 @@
 //! What becomes of a device that registers again: whether it moves, what becomes of its twin, and
 //! what its assignment is called.
 
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+
 use crate::decide::TwinPlan;
-use crate::enrollment::{ReprovisionPolicy, Settings};
+use crate::enrollment::{Entry, ReprovisionPolicy, Settings};
 use crate::explain::Outcome;
 use crate::registration::{Assigned, Registration, Substatus};
 
@@ -14,6 +17,63 @@ const STICKY_API_VERSION_LAST: &str = "2018-04-01";
 /// Source: Azure/azure-iot-sdk-csharp#2397, Azure/iotedge#3834. The SDKs of Python and Node speak
 /// an earlier one, and are told `initialAssignment`.
 const RETURN_TOLD_API_VERSION_FIRST: &str = "2019-04-15";
+
+/// What becomes of a device's data when an operator has it provisioned anew.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeviceData {
+    /// They are taken along.
+    Migrate,
+    /// The entry's initial twin replaces them.
+    Reset,
+}
+
+/// An operator's order: at its next registration the device is allocated anew, once, whatever the
+/// reprovision policy of its entry says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Order {
+    /// What becomes of its data.
+    pub device_data: DeviceData,
+    /// When the operator said so.
+    pub ordered: Timestamp,
+}
+
+impl Order {
+    /// The policy that the device is provisioned by.
+    pub const fn policy(self) -> ReprovisionPolicy {
+        ReprovisionPolicy {
+            update_hub_assignment: true,
+            migrate_device_data: matches!(self.device_data, DeviceData::Migrate),
+        }
+    }
+}
+
+/// The order that a device has yet to follow: its own or that of the group that owns its record,
+/// the later one; none for a device that was never assigned, which is allocated anyway.
+///
+/// An order to a group is followed by the devices that it had by then. It has no end: whoever was
+/// assigned since has followed it.
+pub fn standing(record: &Registration, entry: Option<Entry<'_>>) -> Option<Order> {
+    record.assignment.as_ref()?;
+    let of_group = match entry {
+        Some(Entry::Group(group)) => group.reprovision.filter(|order| {
+            record.owner == Entry::Group(group).reference()
+                && record.assigned_at.is_none_or(|assigned| assigned < order.ordered)
+        }),
+        Some(Entry::Individual(_)) | None => None,
+    };
+    record.reprovision.into_iter().chain(of_group).max_by_key(|order| order.ordered)
+}
+
+/// When a device counts as assigned that an entry assigns at `now`: never before the entry's order,
+/// so that a clock that was set back does not have it follow twice.
+pub fn assigned_at(entry: Option<Entry<'_>>, now: Timestamp) -> Timestamp {
+    match entry {
+        Some(Entry::Group(group)) => group.reprovision.map_or(now, |order| order.ordered.max(now)),
+        Some(Entry::Individual(_)) | None => now,
+    }
+}
 
 /// Whether an identity was on its hub before a registration wrote it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

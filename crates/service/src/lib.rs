@@ -25,10 +25,12 @@ mod exceptions;
 mod instances;
 mod load;
 pub mod observe;
+mod orphans;
 mod policies;
 mod policy_keys;
 mod register;
 mod registrations;
+mod reprovision;
 mod search;
 mod send;
 
@@ -46,12 +48,14 @@ pub use environment::{Clock, Entropy};
 pub use error::{ApiError, Fault};
 pub use instances::{DpsRequest, HubRequest, LinkRequest};
 pub use load::Loaded;
+pub use orphans::Purged;
 pub use policy_keys::PolicyKeys;
 pub use register::{Accepted, PollError, Polled, RegisterError};
+pub use reprovision::Reprovision;
 pub use search::{Extent, Found, Search};
 pub use send::SendError;
 pub use store::telemetry::{TelemetryError, TelemetryLog};
-pub use store::{DeviceView, IndividualView};
+pub use store::{DeviceView, IndividualView, Orphaned};
 
 use access::sessions::Sessions;
 use attempts::Attempts;

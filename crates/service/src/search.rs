@@ -6,8 +6,9 @@
 use std::future::Future;
 
 use model::{DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName};
-use provisioning::enrollment::EntryId;
+use provisioning::enrollment::{Entry, EntryId};
 use provisioning::registration::Registration;
+use provisioning::reprovision::{Order, standing};
 use provisioning::view::Versioned;
 use store::{DeviceCount, DeviceView, IndividualView, StoreError, Views};
 
@@ -85,7 +86,8 @@ impl Service {
         look_through(search, fetch, key, &mut pick).await
     }
 
-    /// Looks through the records of a group, orphans of a deleted one included.
+    /// Looks through the records of a group, orphans of a deleted one included, each with
+    /// the order that its device has yet to follow.
     ///
     /// # Errors
     /// [`ApiError::Fault`].
@@ -94,8 +96,13 @@ impl Service {
         dps: &ServiceName,
         group: &EnrollmentGroupId,
         search: &Search<'_>,
-        mut pick: impl FnMut(Versioned<Registration>) -> Option<T>,
+        mut pick: impl FnMut(Versioned<Registration>, Option<Order>) -> Option<T>,
     ) -> Result<Found<T>, ApiError> {
+        let entry = self.store.group(dps, group).await?;
+        let mut pick = |row: Versioned<Registration>| {
+            let order = standing(&row.value, entry.as_ref().map(|row| Entry::Group(&row.value)));
+            pick(row, order)
+        };
         let key = |row: &Versioned<Registration>| row.value.registration_id.key().to_owned();
         let Some(ids) = search.ids.as_deref() else {
             let fetch = |after: Option<String>, limit| async move {

@@ -6,12 +6,12 @@ use provisioning::enrollment::{EntryId, EntryRef};
 use provisioning::registration::Registration;
 use provisioning::view::{RegistrationView, Versioned};
 use rusqlite::Connection;
-use store::{Page, RefusedBound, Registrations, StoreError};
+use store::{Orphaned, Page, RefusedBound, Registrations, StoreError, Views};
 
 use crate::apply::Applying;
 use crate::error::Fault;
 use crate::readers::Snapshot;
-use crate::{Sqlite, enrollments, sql};
+use crate::{Sqlite, enrollments, instances, sql};
 
 #[async_trait]
 impl Registrations for Sqlite {
@@ -61,6 +61,79 @@ impl Registrations for Sqlite {
         })
         .await
     }
+
+    async fn registration_count_of_group(
+        &self,
+        dps: &ServiceName,
+        group: &EnrollmentGroupId,
+    ) -> Result<u64, StoreError> {
+        let (dps, group) = (dps.clone(), group.clone());
+        self.read("the number of a group's records", move |snapshot| {
+            count_of_group(snapshot.connection, &dps, group.key())
+        })
+        .await
+    }
+
+    async fn orphaned(
+        &self,
+        dps: &ServiceName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Views<Orphaned>, StoreError> {
+        let dps = dps.clone();
+        let after = after.unwrap_or_default().to_owned();
+        self.read("what deleted groups left behind", move |snapshot| {
+            orphaned(snapshot.connection, &dps, after, limit)
+        })
+        .await
+    }
+}
+
+fn count_of_group(connection: &Connection, dps: &ServiceName, group: &str) -> Result<u64, Fault> {
+    let sql = "SELECT count(*) FROM registration
+               WHERE dps = ?1 AND owner_kind = 1 AND owner_key = ?2";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query((dps.as_str(), group))?;
+    rows.next()?.map_or(Ok(0), |row| sql::unsigned(row, 0))
+}
+
+/// Goes from owner to owner by the index, one step for each: owners are few, records are not.
+fn orphaned(
+    connection: &Connection,
+    dps: &ServiceName,
+    after: String,
+    limit: usize,
+) -> Result<Views<Orphaned>, Fault> {
+    let mut views = Vec::new();
+    let (mut last, mut at) = (None, after);
+    while let Some((key, record)) = next_owner(connection, dps, &at)? {
+        at = key;
+        let EntryId::Group(group) = record.owner.id else { continue };
+        if instances::group_revision(connection, dps, &group)?.is_some() {
+            continue;
+        }
+        if views.len() == limit {
+            return Ok(Views { views, next: last });
+        }
+        let registrations = count_of_group(connection, dps, &at)?;
+        views.push(Orphaned { group, registrations });
+        last = Some(at.clone());
+    }
+    Ok(Views { views, next: None })
+}
+
+/// The next group's id that owns records, with the first of them.
+fn next_owner(
+    connection: &Connection,
+    dps: &ServiceName,
+    after: &str,
+) -> Result<Option<(String, Registration)>, Fault> {
+    let sql = "SELECT owner_key, doc FROM registration
+               WHERE dps = ?1 AND owner_kind = 1 AND owner_key > ?2
+               ORDER BY owner_key, key LIMIT 1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query((dps.as_str(), after))?;
+    rows.next()?.map(|row| Ok((row.get(0)?, sql::parsed(row, 1)?))).transpose()
 }
 
 fn view(

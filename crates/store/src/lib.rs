@@ -23,5 +23,5 @@ pub use commit::{AuditLine, ChangeScope, Commit, Committed, Condition, RefusedBo
 pub use error::{CommitError, StoreError};
 pub use traits::{
     Change, Deliveries, DeliveryCount, DeviceCount, DeviceView, Devices, Enrollments, Events,
-    IndividualView, Instances, Page, Registrations, Store, StoreWork, Views,
+    IndividualView, Instances, Orphaned, Page, Registrations, Store, StoreWork, Views,
 };

@@ -5,6 +5,7 @@
 
 mod rows;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -23,7 +24,7 @@ use crate::commit::{AuditLine, Commit, Committed};
 use crate::error::{CommitError, StoreError};
 use crate::traits::{
     Change, Deliveries, DeliveryCount, DeviceCount, DeviceView, Devices, Enrollments, Events,
-    IndividualView, Instances, Page, Registrations, Store, Views,
+    IndividualView, Instances, Orphaned, Page, Registrations, Store, Views,
 };
 use rows::{Instance, Rows};
 
@@ -192,6 +193,46 @@ impl Registrations for Memory {
         let rows = kept.rows.instances.get(dps).into_iter().flat_map(|found| &found.registrations);
         let rows = rows.filter(|(_, row)| row.value.owner.id == owner);
         Ok(page(rows.map(|(id, row)| (id.key(), row)), after, limit))
+    }
+
+    async fn registration_count_of_group(
+        &self,
+        dps: &ServiceName,
+        group: &EnrollmentGroupId,
+    ) -> Result<u64, StoreError> {
+        let kept = self.kept();
+        let owner = EntryId::Group(group.clone());
+        let rows = kept.rows.instances.get(dps).into_iter().flat_map(|found| &found.registrations);
+        let count = rows.filter(|(_, row)| row.value.owner.id == owner).count();
+        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+    }
+
+    async fn orphaned(
+        &self,
+        dps: &ServiceName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Views<Orphaned>, StoreError> {
+        let kept = self.kept();
+        let mut found: BTreeMap<String, Orphaned> = BTreeMap::new();
+        if let Some(instance) = kept.rows.instances.get(dps) {
+            for row in instance.registrations.values() {
+                let EntryId::Group(group) = &row.value.owner.id else { continue };
+                if instance.group(group).is_none() {
+                    let first = || Orphaned { group: group.clone(), registrations: 0 };
+                    let of_group = found.entry(group.key().to_owned()).or_insert_with(first);
+                    of_group.registrations += 1;
+                }
+            }
+        }
+        let mut rest =
+            found.into_iter().filter(|(key, _)| after.is_none_or(|after| key.as_str() > after));
+        let (mut views, mut last) = (Vec::new(), None);
+        for (key, view) in rest.by_ref().take(limit) {
+            views.push(view);
+            last = Some(key);
+        }
+        Ok(Views { views, next: last.filter(|_| rest.next().is_some()) })
     }
 }
 

@@ -54,6 +54,15 @@ pub struct Views<V> {
     pub next: Option<String>,
 }
 
+/// What a deleted enrollment group left behind.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Orphaned {
+    /// The id that no group has any more, as it was spelled.
+    pub group: EnrollmentGroupId,
+    /// How many records it owns, never-assigned ones included.
+    pub registrations: u64,
+}
+
 /// How many identities a hub has.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct DeviceCount {
@@ -170,6 +179,20 @@ pub trait Registrations: Send + Sync {
         after: Option<&str>,
         limit: usize,
     ) -> Result<Page<Registration>, StoreError>;
+    /// How many records a group of this id owns or owned, whatever its incarnation.
+    async fn registration_count_of_group(
+        &self,
+        dps: &ServiceName,
+        group: &EnrollmentGroupId,
+    ) -> Result<u64, StoreError>;
+    /// The ids that own records as groups though no group has them, in the order of the lower-case
+    /// ids, after a key.
+    async fn orphaned(
+        &self,
+        dps: &ServiceName,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Views<Orphaned>, StoreError>;
 }
 
 /// Device identities and twins.

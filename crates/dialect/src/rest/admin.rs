@@ -4,6 +4,7 @@
 
 mod exception;
 mod policy;
+mod registrations;
 
 use ::hub::instance::Hub;
 use base64::Engine;
@@ -22,6 +23,10 @@ use crate::json::{Object, read};
 
 pub use exception::{ExceptionBody, ExceptionJson, ExceptionRoute, exception_body, exception_json};
 pub use policy::{KeyJson, PolicyRoute, RightName, key_json, policy_body, renew_body};
+pub use registrations::{
+    ORPHANED_PAGE, OrphanedJson, PurgedJson, RegistrationsRoute, after, group_registrations_json,
+    order_body, orphaned_json, reprovision_json,
+};
 
 /// What a call addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,6 +39,8 @@ pub enum Route {
     Exceptions(ServiceName, ExceptionRoute),
     /// Hubs.
     Hubs(HubRoute),
+    /// Registration records of a provisioning service.
+    Registrations(ServiceName, RegistrationsRoute),
     /// `GET explanations/{registration id or tracking id}`
     Explanations(String),
 }
@@ -120,6 +127,17 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
         ["muster", "v1", "hubs", name, "policies", rest @ ..] => {
             let route = policy::route(method, rest)?;
             Ok(Route::Hubs(HubRoute::Policy(service(name)?, route)))
+        }
+        [
+            "muster",
+            "v1",
+            "dps",
+            name,
+            kind @ ("enrollment-groups" | "registrations" | "orphans"),
+            rest @ ..,
+        ] => {
+            let route = registrations::route(method, kind, rest)?;
+            Ok(Route::Registrations(service(name)?, route))
         }
         ["muster", "v1", "dps", rest @ ..] => dps(method, rest).map(Route::Dps),
         ["muster", "v1", "hubs", rest @ ..] => hubs(method, rest).map(Route::Hubs),
@@ -513,6 +531,8 @@ mod tests {
             "dps/000/certificates/a",
             "dps/000/linked-hubs/a",
             "dps/000/policies/a",
+            "dps/000/registrations/a/reprovision",
+            "dps/000/enrollment-groups/a/reprovision",
             "hubs/000",
             "hubs/000/policies/a",
         ] {

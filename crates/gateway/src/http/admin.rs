@@ -2,6 +2,7 @@
 
 mod exceptions;
 mod policies;
+mod registrations;
 
 use std::sync::Arc;
 
@@ -39,6 +40,9 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply
             exceptions::answer(gateway, &call, &dps, route, &asked).await
         }
         Route::Hubs(route) => hubs(gateway, &call, route, &asked).await,
+        Route::Registrations(dps, route) => {
+            registrations::answer(gateway, &call, &dps, route, &asked).await
+        }
         Route::Explanations(id) => {
             let found = gateway.service.explain(&id).await;
             let found = found.map_err(|error| faults::dps_api(&error, Missing::Registration))?;
@@ -58,6 +62,7 @@ const fn operation(route: &Route) -> Operation {
         Route::Dps(_) | Route::Exceptions(..) => Operation::AdminDps,
         Route::Certificates(..) => Operation::AdminCertificates,
         Route::Hubs(_) => Operation::AdminHubs,
+        Route::Registrations(..) => Operation::AdminRegistrations,
         Route::Explanations(_) => Operation::AdminExplanations,
     }
 }

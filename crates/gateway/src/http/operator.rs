@@ -123,7 +123,8 @@ pub(super) async fn answer(
         }
         Route::GetRegistration(id) => {
             let record = own.registration(dps, &id).await.map_err(record_fault)?;
-            Ok(Reply::json(200, utf8_json(&registration::json(&record))))
+            let order = own.order_of(dps, &record).await.map_err(record_fault)?;
+            Ok(Reply::json(200, utf8_json(&registration::json(&record, order))))
         }
         Route::DeleteRegistration(id) => {
             let deleted = own.delete_registration(&call, dps, &id, &if_match).await;

@@ -109,8 +109,8 @@ pub(super) async fn registrations(
     let asking = Asking::read(asked, Collection::DeviceRegistrations);
     let asking = asking.map_err(|fault| faults::dps(&fault))?;
     let search = asking.search("registrationId");
-    let found = gateway.service.search_registrations(dps, id, &search, |row| {
-        told(&asking.query, &registration::json(&row.value))
+    let found = gateway.service.search_registrations(dps, id, &search, |row, order| {
+        told(&asking.query, &registration::json(&row.value, order))
     });
     let found = found.await.map_err(|error| faults::dps_api(&error, Missing::Registration))?;
     Ok(asking.reply(&found))

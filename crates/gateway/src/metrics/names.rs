@@ -466,6 +466,7 @@ words!(Operation {
     AdminDps => "admin_dps",
     AdminCertificates => "admin_certificates",
     AdminHubs => "admin_hubs",
+    AdminRegistrations => "admin_registrations",
     AdminExplanations => "admin_explanations",
     OpenApi => "openapi",
     WebSocket => "websocket",

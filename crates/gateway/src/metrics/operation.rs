@@ -36,6 +36,8 @@ pub(crate) enum Operation {
     AdminCertificates,
     /// That of hubs.
     AdminHubs,
+    /// That of registration records: orders to reprovision, orphans.
+    AdminRegistrations,
     /// Explanations of attempts.
     AdminExplanations,
     /// The description of an API.

@@ -16,7 +16,7 @@ use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, RegistrationView, Versioned};
 use store::{
     Change, Commit, CommitError, Committed, Deliveries, DeliveryCount, DeviceCount, DeviceView,
-    Devices, Enrollments, Events, IndividualView, Instances, Page, Registrations, Store,
+    Devices, Enrollments, Events, IndividualView, Instances, Orphaned, Page, Registrations, Store,
     StoreError, Views,
 };
 
@@ -118,6 +118,23 @@ impl Registrations for Broken {
         _: usize,
     ) -> Result<Page<Registration>, StoreError> {
         self.page()
+    }
+
+    async fn registration_count_of_group(
+        &self,
+        _: &ServiceName,
+        _: &EnrollmentGroupId,
+    ) -> Result<u64, StoreError> {
+        self.answer(0)
+    }
+
+    async fn orphaned(
+        &self,
+        _: &ServiceName,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Views<Orphaned>, StoreError> {
+        self.answer(Views { views: Vec::new(), next: None })
     }
 }
 

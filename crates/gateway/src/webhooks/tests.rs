@@ -120,6 +120,7 @@ async fn ask(client: &Client, url: &str) -> Result<Answer, NoAnswer> {
         id: model::EnrollmentGroupId::parse("g").unwrap(),
         attestation: GroupAttestation::SymmetricKey(KeyPair { primary: key(1), secondary: key(2) }),
         settings: Settings { custom_allocation: Some(webhook.clone()), ..Settings::default() },
+        reprovision: None,
         stamp: Stamp { etag: Etag::new("e"), created, updated: created },
     };
     let entry = Entry::Group(&group);

@@ -12,6 +12,7 @@ mod custom;
 mod dependents;
 mod expiry;
 mod matching;
+mod orders;
 mod poll;
 mod possession;
 mod properties;

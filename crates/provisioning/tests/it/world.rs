@@ -16,6 +16,7 @@ use provisioning::enrollment::{
 };
 use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota};
 use provisioning::registration::{Registration, RegistrationStatus, TpmRegistration};
+use provisioning::reprovision::assigned_at;
 use provisioning::view::{
     Evidence, InstanceView, RegistrationRequest, RegistrationView, Versioned,
 };
@@ -209,7 +210,13 @@ impl World {
     pub fn group(&mut self, name: &str, attestation: GroupAttestation) {
         let stamp = self.stamp();
         let id = EnrollmentGroupId::parse(name).unwrap();
-        self.groups.push(Group { id, attestation, settings: Settings::default(), stamp });
+        self.groups.push(Group {
+            id,
+            attestation,
+            settings: Settings::default(),
+            reprovision: None,
+            stamp,
+        });
     }
 
     pub fn signing(&mut self, name: &str, ca: &Ca) {
@@ -310,6 +317,7 @@ impl World {
     pub fn register(&mut self, name: &str, evidence: &Evidence) -> Verdict {
         let Decision { verdict, explanation, answered } = self.decision(name, evidence);
         if let Verdict::Assign(place) | Verdict::Keep(place) = &verdict {
+            let view = self.view(name, evidence);
             self.record = Some(Registration {
                 registration_id: id(name),
                 owner: place.entry.clone(),
@@ -320,6 +328,8 @@ impl World {
                 failure: None,
                 payload: place.payload.clone(),
                 pending: None,
+                reprovision: None,
+                assigned_at: Some(assigned_at(view.entry(&place.entry), NOW)),
                 operation_id: "5.op".to_owned(),
                 earlier_operation_ids: Vec::new(),
                 mechanism: explanation.mechanism.unwrap(),

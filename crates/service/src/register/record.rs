@@ -6,6 +6,7 @@ use provisioning::decide::{Conclusion, Verdict};
 use provisioning::enrollment::{EntryId, EntryRef, Mechanism};
 use provisioning::explain::Explanation;
 use provisioning::registration::{Pending, Registration, RegistrationStatus, TpmRegistration};
+use provisioning::reprovision::assigned_at;
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
 use store::{AuditLine, Commit, Condition, RefusedBound, Write};
 
@@ -86,10 +87,12 @@ pub(super) fn record(
             (RegistrationStatus::Disabled, None, None, kept)
         }
     };
-    let payload = match verdict {
-        Verdict::Assign(place) | Verdict::Keep(place) => place.payload.clone(),
+    let (payload, assigned_by) = match verdict {
+        Verdict::Assign(place) | Verdict::Keep(place) => {
+            (place.payload.clone(), Some(&place.entry))
+        }
         Verdict::Consult(_) | Verdict::Conclude(_) | Verdict::Challenge(_) | Verdict::Reject(_) => {
-            None
+            (None, None)
         }
     };
     let earlier = old
@@ -108,6 +111,12 @@ pub(super) fn record(
         failure,
         payload,
         pending: matches!(verdict, Verdict::Consult(_)).then(|| pending(request)),
+        // Whoever was assigned has followed; whoever was not has yet to.
+        reprovision: old.filter(|_| assigned_by.is_none()).and_then(|old| old.reprovision),
+        assigned_at: match assigned_by {
+            Some(entry) => Some(assigned_at(view.entry(entry), now)),
+            None => old.and_then(|old| old.assigned_at),
+        },
         operation_id: operation_id.to_owned(),
         earlier_operation_ids: earlier.take(EARLIER_OPERATIONS_MAX).collect(),
         mechanism: explanation.mechanism.unwrap_or(Mechanism::X509),

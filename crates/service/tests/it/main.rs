@@ -15,6 +15,7 @@ mod enrollments;
 mod exceptions;
 mod hub_side;
 mod load;
+mod orphans;
 mod policies;
 mod records;
 mod reprovision;

@@ -1,12 +1,16 @@
 //! A device registers again: where it goes, what it finds there, what it is told.
 
+use std::sync::Arc;
+
 use attestation::x509::Certificate;
 use hub::identity::{Authentication, Thumbprint};
 use model::IfMatch;
 use provisioning::registration::Substatus;
+use provisioning::reprovision::DeviceData;
 use provisioning::view::{Evidence, RegistrationRequest};
 use serde_json::{Value, json};
-use service::Polled;
+use service::{ApiError, Extent, Polled, Reprovision, Search};
+use store::memory::Memory;
 
 use crate::world::{World, call, device_id, group_id, host, id, key, keyed, self_signed};
 
@@ -162,4 +166,139 @@ async fn r_28_rolled_keys_of_a_group_reach_the_hub_when_the_device_registers() {
     told(&w, "dev", NEW, &w.token("dev", &key(2).derive("dev"))).await;
     assert!(is_key(2).await);
     assert_eq!(w.records_of(&group_id("g"), None, 10).await.rows.len(), 1);
+}
+
+/// A member of a group that never moves its devices, on hub1; the group says hub2 by now.
+async fn member() -> (World, Evidence) {
+    let w = World::new().await;
+    let never = json!({"updateHubAssignment": false, "migrateDeviceData": false});
+    w.put_group("g", &on_hub("hub1.localhost", never.clone())).await;
+    let evidence = w.token("dev", &key(1).derive("dev"));
+    told(&w, "dev", NEW, &evidence).await;
+    w.put_group("g", &on_hub("hub2.localhost", never)).await;
+    let report = json!({"battery": 7}).as_object().unwrap().clone();
+    w.service.report(&host("hub1.localhost"), &device_id("dev"), &report).await.unwrap();
+    (w, evidence)
+}
+
+async fn hub_of(w: &World) -> String {
+    w.record("dev").await.unwrap().assignment.unwrap().hub.to_string()
+}
+
+#[tokio::test]
+async fn an_order_to_a_device_moves_it_once_with_its_twin() {
+    let (w, evidence) = member().await;
+    let (dev, said) = (id("dev"), Reprovision::Order(DeviceData::Migrate));
+    let first = w.service.reprovision_registration(&call(), &w.dps, &dev, said).await.unwrap();
+    let again = w.service.reprovision_registration(&call(), &w.dps, &dev, said).await.unwrap();
+    assert_eq!((&again.etag, again.reprovision), (&first.etag, first.reprovision));
+    let record = w.record("dev").await.unwrap();
+    assert!(w.service.order_of(&w.dps, &record).await.unwrap().is_some());
+    assert_eq!(hub_of(&w).await, "hub1.localhost");
+    assert_eq!(told(&w, "dev", NEW, &evidence).await, Substatus::DeviceDataMigrated);
+    assert_eq!(hub_of(&w).await, "hub2.localhost");
+    assert_eq!(w.device("dev").await.unwrap().twin.value.reported.values["battery"], 7);
+    let record = w.record("dev").await.unwrap();
+    assert!(record.reprovision.is_none());
+    assert!(w.service.order_of(&w.dps, &record).await.unwrap().is_none());
+    let stays = told(&w, "dev", NEW, &evidence).await;
+    assert_eq!(stays, Substatus::ReprovisionedToInitialAssignment);
+}
+
+#[tokio::test]
+async fn an_order_to_a_group_resets_each_of_its_devices_once() {
+    let (w, evidence) = member().await;
+    let (g, said) = (group_id("g"), Reprovision::Order(DeviceData::Reset));
+    let first = w.service.reprovision_group(&call(), &w.dps, &g, said).await.unwrap();
+    let again = w.service.reprovision_group(&call(), &w.dps, &g, said).await.unwrap();
+    assert_eq!(first.stamp, again.stamp);
+    // The entry may be edited meanwhile, and its devices come when they like.
+    let never = json!({"updateHubAssignment": false, "migrateDeviceData": false});
+    w.put_group("g", &on_hub("hub1.localhost", never)).await;
+    let told_in_list = async || {
+        let search = Search { after: None, extent: Extent::Rows(9), ids: None };
+        let found = w.service.search_registrations(&w.dps, &g, &search, |_, order| Some(order));
+        found.await.unwrap().rows
+    };
+    assert_eq!(told_in_list().await, [first.reprovision]);
+    assert_eq!(told(&w, "dev", NEW, &evidence).await, Substatus::DeviceDataReset);
+    assert_eq!(told_in_list().await, [None]);
+    let twin = w.device("dev").await.unwrap().twin.value;
+    assert!(twin.reported.values.is_empty());
+    // Once each: neither the one that followed nor the one that came later is reset again.
+    let later = w.token("later", &key(1).derive("later"));
+    told(&w, "later", NEW, &later).await;
+    for (name, evidence) in [("dev", &evidence), ("later", &later)] {
+        let stays = told(&w, name, NEW, evidence).await;
+        assert_eq!(stays, Substatus::ReprovisionedToInitialAssignment, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn an_order_waits_for_a_device_that_is_refused_and_can_be_taken_back() {
+    let (w, evidence) = member().await;
+    let (dev, g) = (id("dev"), group_id("g"));
+    let order = Reprovision::Order(DeviceData::Migrate);
+    for said in [order, Reprovision::Withdraw, Reprovision::Withdraw, order] {
+        w.service.reprovision_registration(&call(), &w.dps, &dev, said).await.unwrap();
+        w.service.reprovision_group(&call(), &w.dps, &g, said).await.unwrap();
+        if said == Reprovision::Withdraw {
+            let stays = told(&w, "dev", NEW, &evidence).await;
+            assert_eq!(stays, Substatus::ReprovisionedToInitialAssignment);
+        }
+    }
+    let mut closed = on_hub("hub2.localhost", json!(null));
+    closed["provisioningStatus"] = "disabled".into();
+    w.put_group("g", &closed).await;
+    assert_eq!(w.outcome("dev", &evidence).await, "disabled");
+    let record = w.record("dev").await.unwrap();
+    assert!(w.service.order_of(&w.dps, &record).await.unwrap().is_some());
+    assert!(record.reprovision.is_some());
+    closed["provisioningStatus"] = "enabled".into();
+    w.put_group("g", &closed).await;
+    assert_eq!(told(&w, "dev", NEW, &evidence).await, Substatus::DeviceDataMigrated);
+}
+
+#[tokio::test]
+async fn an_order_to_nobody_is_refused() {
+    let (w, _) = member().await;
+    let said = Reprovision::Order(DeviceData::Reset);
+    let nobody = w.service.reprovision_registration(&call(), &w.dps, &id("nobody"), said).await;
+    assert!(matches!(nobody, Err(ApiError::NotFound)));
+    let none = w.service.reprovision_group(&call(), &w.dps, &group_id("none"), said).await;
+    assert!(matches!(none, Err(ApiError::NotFound)));
+    let mut closed = keyed(3);
+    closed["provisioningStatus"] = "disabled".into();
+    w.put("refused", &closed).await;
+    assert_eq!(w.outcome("refused", &w.token("refused", &key(3))).await, "disabled");
+    let never = w.service.reprovision_registration(&call(), &w.dps, &id("refused"), said).await;
+    assert!(matches!(never, Err(ApiError::Invalid(_))));
+}
+
+#[tokio::test]
+async fn orders_are_in_the_audit_trail_once_each() {
+    let store = Arc::new(Memory::default());
+    let w = World::over(store.clone()).await;
+    w.put_group("g", &keyed(1)).await;
+    w.outcome("dev", &w.token("dev", &key(1).derive("dev"))).await;
+    let order = Reprovision::Order(DeviceData::Reset);
+    for said in [order, order, Reprovision::Withdraw, Reprovision::Withdraw] {
+        w.service.reprovision_group(&call(), &w.dps, &group_id("g"), said).await.unwrap();
+        w.service.reprovision_registration(&call(), &w.dps, &id("dev"), said).await.unwrap();
+    }
+    let lines = store.audit_lines();
+    let told: Vec<String> = lines
+        .iter()
+        .filter(|line| line.action.contains(".reprovision."))
+        .map(|line| format!("{} {} {}", line.actor, line.action, line.subject))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "test enrollmentGroup.reprovision.reset dps/g",
+            "test registration.reprovision.reset dps/dev",
+            "test enrollmentGroup.reprovision.withdraw dps/g",
+            "test registration.reprovision.withdraw dps/dev",
+        ]
+    );
 }

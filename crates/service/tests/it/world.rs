@@ -312,7 +312,10 @@ impl World {
         limit: usize,
     ) -> Found<Versioned<Registration>> {
         let search = Search { after, extent: Extent::Rows(limit), ids: None };
-        self.service.search_registrations(&self.dps, group, &search, Some).await.unwrap()
+        self.service
+            .search_registrations(&self.dps, group, &search, |row, _| Some(row))
+            .await
+            .unwrap()
     }
 
     pub async fn record(&self, name: &str) -> Option<Registration> {

@@ -141,6 +141,7 @@ pub fn group(id: &str, created: i64) -> Group {
         id: gid(id),
         attestation: GroupAttestation::SymmetricKey(KeyPair { primary: key(3), secondary: key(4) }),
         settings: Settings::default(),
+        reprovision: None,
         stamp: stamp(created),
     }
 }
@@ -190,6 +191,8 @@ pub fn refused(id: &str, owner: EntryRef, updated: i64) -> Registration {
         failure: None,
         payload: None,
         pending: None,
+        reprovision: None,
+        assigned_at: None,
         operation_id: "operation".to_owned(),
         earlier_operation_ids: Vec::new(),
         mechanism: Mechanism::SymmetricKey,

@@ -383,6 +383,8 @@ async fn read_instance(store: &dyn Store, name: &str, read: &mut Read) {
             read.answer(what, &(values(&page.rows), page.next));
         }
     }
+    let orphaned = store.orphaned(&dps_name, None, 2).await.unwrap();
+    read.answer(format!("{name}: orphaned records"), &format!("{orphaned:?}"));
     for after in [None, Some("dev-a")] {
         let page = store.individual_views(&dps_name, after, 2).await.unwrap();
         let records: Vec<_> =

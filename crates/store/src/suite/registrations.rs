@@ -187,6 +187,48 @@ pub async fn records_of_a_deleted_group_are_listed_by_its_id(store: &dyn Store) 
     assert_eq!(of_group(store, "Line-1").await, ["a", "b", "c"]);
 }
 
+/// A deleted group's id is told, as it was spelled, with its number of records; that of a group
+/// that is there, or is there again, is not; nor what an individual enrollment owns.
+pub async fn orphaned_records_are_counted_by_the_group_that_left_them(store: &dyn Store) {
+    begin(store).await;
+    write(
+        store,
+        vec![
+            Write::Group(service("dps-a"), Box::new(group("kept", 1))),
+            Write::Dps(Box::new(dps("dps-b"))),
+            Write::Registration(
+                service("dps-b"),
+                Box::new(assigned("a", group_ref("elsewhere", 1))),
+            ),
+            put(assigned("a", group_ref("Line-2", 1))),
+            put(refused("b", group_ref("Line-2", 1), 1)),
+            put(assigned("c", group_ref("kept", 1))),
+            put(assigned("d", group_ref("KEPT", 0))),
+            put(assigned("e", individual_ref("line-0", 1))),
+            put(assigned("f", group_ref("line-1", 1))),
+            put(assigned("g", group_ref("line-3", 1))),
+        ],
+    )
+    .await;
+    let orphaned = async |after: Option<&str>, limit| {
+        let page = store.orphaned(&service("dps-a"), after, limit).await.unwrap();
+        let told: Vec<_> =
+            page.views.iter().map(|of| format!("{}:{}", of.group, of.registrations)).collect();
+        (told.join(" "), page.next)
+    };
+    let count =
+        async |id| store.registration_count_of_group(&service("dps-a"), &gid(id)).await.unwrap();
+    assert_eq!(orphaned(None, 9).await, ("line-1:1 Line-2:2 line-3:1".to_owned(), None));
+    let first = orphaned(None, 2).await;
+    assert_eq!(first, ("line-1:1 Line-2:2".to_owned(), Some("line-2".to_owned())));
+    assert_eq!(orphaned(Some("line-2"), 2).await, ("line-3:1".to_owned(), None));
+    assert_eq!((count("KEPT").await, count("line-2").await, count("none").await), (2, 2, 0));
+    write(store, vec![Write::DeleteGroup(service("dps-a"), gid("kept"))]).await;
+    assert_eq!(orphaned(None, 1).await, ("kept:2".to_owned(), Some("kept".to_owned())));
+    write(store, vec![Write::Group(service("dps-a"), Box::new(group("LINE-2", 5)))]).await;
+    assert_eq!(orphaned(Some("kept"), 9).await.0, "line-1:1 line-3:1");
+}
+
 /// A record that another entry takes over is listed there alone.
 pub async fn record_moves_with_its_owner(store: &dyn Store) {
     begin(store).await;

@@ -102,6 +102,16 @@ operations!(ADMIN_HUBS, of_admin_hubs: admin::HubRoute, {
     admin::HubRoute::Policy(_, admin::PolicyRoute::Renew(_)) => "RenewHubPolicy",
 });
 
+operations!(ADMIN_REGISTRATIONS, of_admin_registrations: admin::RegistrationsRoute, {
+    admin::RegistrationsRoute::Group(_) => "GetGroupRegistrations",
+    admin::RegistrationsRoute::OrderGroup(_) => "ReprovisionGroup",
+    admin::RegistrationsRoute::WithdrawGroup(_) => "WithdrawGroupReprovision",
+    admin::RegistrationsRoute::Order(_) => "ReprovisionRegistration",
+    admin::RegistrationsRoute::Withdraw(_) => "WithdrawRegistrationReprovision",
+    admin::RegistrationsRoute::Orphaned => "ListOrphaned",
+    admin::RegistrationsRoute::Purge(_) => "PurgeOrphaned",
+});
+
 const DOCUMENT: &str = "openapi";
 
 fn document(method: &str, path: &str) -> Option<Result<&'static str, ApiFault>> {
@@ -135,6 +145,7 @@ fn admin(method: &str, path: &str) -> Result<&'static str, ApiFault> {
             admin::Route::Exceptions(_, route) => of_admin_exceptions(route),
             admin::Route::Hubs(route) => of_admin_hubs(route),
             admin::Route::Explanations(_) => "Explain",
+            admin::Route::Registrations(_, route) => of_admin_registrations(route),
         })
     };
     document(method, path).unwrap_or_else(own)
@@ -207,7 +218,8 @@ fn every_route_of_a_hub_is_described() {
 
 #[test]
 fn every_route_of_the_administration_is_described() {
-    let all = [ADMIN_DPS, ADMIN_CERTIFICATES, ADMIN_EXCEPTIONS, ADMIN_HUBS, &["Explain"]].concat();
+    let own = [ADMIN_DPS, ADMIN_CERTIFICATES, ADMIN_EXCEPTIONS, ADMIN_HUBS, ADMIN_REGISTRATIONS];
+    let all = [own.concat().as_slice(), &["Explain"]].concat();
     check(Document::Admin, admin, &all);
 }
 

@@ -40,7 +40,8 @@ pub fn json<'a>(
     IndividualJson {
         registration_id: entry.registration_id.as_str(),
         device_id: entry.device_id.as_ref().map(|id| id.as_str()),
-        registration_state: record.map(RegistrationStateJson::of),
+        registration_state: record
+            .map(|record| RegistrationStateJson::of(record, record.reprovision)),
         optional_device_information: entry.optional_device_information.as_ref(),
         attestation: AttestationJson::of_individual(&entry.attestation, keys),
         settings: SettingsJson::of(&entry.settings, &entry.stamp),

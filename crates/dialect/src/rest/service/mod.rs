@@ -60,7 +60,7 @@ pub(in crate::rest) fn word<T: Copy>(
 }
 
 /// An id in a path, decoded once already.
-fn id<T>(
+pub(in crate::rest) fn id<T>(
     of: &'static str,
     text: &str,
     parse: impl Fn(&str) -> Result<T, model::IdError>,

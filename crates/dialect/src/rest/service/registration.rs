@@ -2,6 +2,7 @@
 
 use model::Timestamp;
 use provisioning::registration::{Registration, RegistrationStatus, Substatus};
+use provisioning::reprovision::Order;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -29,12 +30,15 @@ pub struct RegistrationStateJson<'a> {
     last_updated_date_time_utc: Timestamp,
     etag: String,
     #[serde(skip_serializing_if = "Option::is_none")]
+    reprovision: Option<Order>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a Value>,
 }
 
 impl<'a> RegistrationStateJson<'a> {
-    /// Writes a registration record.
-    pub fn of(record: &'a Registration) -> Self {
+    /// Writes a registration record, with the order that its device has yet to follow: a member of
+    /// ours, which is there only then.
+    pub fn of(record: &'a Registration, order: Option<Order>) -> Self {
         let place = record.assignment.as_ref();
         Self {
             registration_id: record.registration_id.as_str(),
@@ -47,12 +51,13 @@ impl<'a> RegistrationStateJson<'a> {
             error_message: record.failure.as_ref().map(|failure| failure.message.as_str()),
             last_updated_date_time_utc: record.updated,
             etag: record.etag.quoted(),
+            reprovision: order,
             payload: record.payload.as_ref(),
         }
     }
 }
 
-/// Writes a registration record.
-pub fn json(record: &Registration) -> RegistrationStateJson<'_> {
-    RegistrationStateJson::of(record)
+/// Writes a registration record, with the order that its device has yet to follow.
+pub fn json(record: &Registration, order: Option<Order>) -> RegistrationStateJson<'_> {
+    RegistrationStateJson::of(record, order)
 }

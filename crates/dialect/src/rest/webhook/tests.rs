@@ -41,6 +41,7 @@ fn w_01_w_05_w_10_a_group_device_that_was_assigned_before() {
         id: group_id("group-1"),
         attestation: GroupAttestation::SymmetricKey(keys),
         settings: settings(),
+        reprovision: None,
         stamp: stamp(),
     };
     let entry = Entry::Group(&group);

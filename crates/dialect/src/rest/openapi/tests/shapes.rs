@@ -12,6 +12,7 @@ use provisioning::enrollment::{
 };
 use provisioning::instance::ExpiryException;
 use provisioning::registration::RegistrationStatus;
+use provisioning::reprovision::{DeviceData, Order};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -96,7 +97,13 @@ fn enrollments_are_written_as_described() {
         GroupAttestation::SigningCertificates(both(leaf)),
         GroupAttestation::CaReferences(both(root)),
     ] {
-        let entry = Group { id: group_id("g"), attestation, settings: settings(), stamp: stamp() };
+        let entry = Group {
+            id: group_id("g"),
+            attestation,
+            settings: settings(),
+            reprovision: None,
+            stamp: stamp(),
+        };
         schemas.check("EnrollmentGroup", &written(&group::json(&entry, Keys::Written)));
         let bare = Group { settings: Settings::default(), ..entry };
         schemas.check("EnrollmentGroup", &written(&group::json(&bare, Keys::Withheld)));
@@ -125,6 +132,10 @@ fn enrollments_are_written_as_described() {
     ]);
 }
 
+fn order() -> Order {
+    Order { device_data: DeviceData::Migrate, ordered: NOW }
+}
+
 #[test]
 fn records_are_written_as_described() {
     let mut schemas = Schemas::of(&parsed(Document::Dps));
@@ -145,7 +156,10 @@ fn records_are_written_as_described() {
                 schemas.check("RegistrationOperationStatus", &value(&polled.body));
                 let found = device::looked_up(&record, &presented, shown);
                 schemas.check("DeviceRegistrationResult", &value(&found.body));
-                schemas.check("DeviceRegistrationState", &written(&registration::json(&record)));
+                for order in [None, Some(order())] {
+                    let state = registration::json(&record, order);
+                    schemas.check("DeviceRegistrationState", &written(&state));
+                }
             }
         }
     }
@@ -153,6 +167,7 @@ fn records_are_written_as_described() {
         "RegistrationOperationStatus",
         "DeviceRegistrationResult",
         "DeviceRegistrationState",
+        "Order",
         "OfGroup",
     ]);
 }
@@ -257,6 +272,17 @@ fn the_administration_writes_as_described() {
         explanation: &record.explanation,
     };
     schemas.check("Explanations", &list(&written(&attempt)));
+    for order in [None, Some(order())] {
+        let group = admin::group_registrations_json("g", 7, order);
+        schemas.check("GroupRegistrations", &written(&group));
+        schemas.check("Reprovision", &written(&admin::reprovision_json("dev-1", order)));
+    }
+    let orphaned = admin::orphaned_json("Line-1", 7);
+    schemas
+        .check("OrphanedRegistrations", &written(&admin::OrphanedJson::of(vec![orphaned], None)));
+    let next = Some("line-1".to_owned());
+    schemas.check("OrphanedRegistrations", &written(&admin::OrphanedJson::of(vec![], next)));
+    schemas.check("Purged", &written(&admin::PurgedJson { deleted: 5_000, more: true }));
     let fault = error::dps(&ApiFault::Unauthorized);
     schemas.check("Error", &value(&fault.json(TRACKING, NOW)));
     schemas.assert_all_seen(&[
@@ -276,6 +302,12 @@ fn the_administration_writes_as_described() {
         "Hubs",
         "Explanation",
         "Explanations",
+        "GroupRegistrations",
+        "Reprovision",
+        "Order",
+        "OrphanedGroup",
+        "OrphanedRegistrations",
+        "Purged",
         "Error",
     ]);
 }
@@ -346,6 +378,9 @@ fn requests_are_read_as_described() {
     check_reads(Document::Admin, "ProvisioningServicePut", &[], &properties, dps);
     let hub: Read = |body| admin::hub_body(body).map(drop);
     check_reads(Document::Admin, "HubPut", &[], &properties, hub);
+    let order: Read = |body| admin::order_body(body).map(drop);
+    let reset = json!({"properties": {"deviceData": "reset"}});
+    check_reads(Document::Admin, "ReprovisionPut", &[], &reset, order);
     let link: Read = |body| admin::link_body(body).map(drop);
     check_reads(Document::Admin, "LinkedHubPut", &[], &json!({}), link);
     let certificate: Read = |body| admin::certificate_body(body).map(drop);

@@ -57,6 +57,7 @@ fn a_40_a_41_keys_are_in_the_answer_to_put_alone() {
         id: group_id("group-1"),
         attestation: GroupAttestation::SymmetricKey(pair()),
         settings: Settings::default(),
+        reprovision: None,
         stamp: stamp(),
     };
     let got = value(&utf8_json(&group::json(&group, Keys::Withheld)));
@@ -135,6 +136,7 @@ fn ca_references_are_written_as_names() {
             secondary: None,
         }),
         settings: Settings::default(),
+        reprovision: None,
         stamp: stamp(),
     };
     assert_eq!(
@@ -222,7 +224,7 @@ fn d_10_operators_see_the_last_hub_of_a_refused_device() {
     let check = |status, expected: &str| {
         let mut record = record(status, group_entry(), Mechanism::X509);
         record.payload = Some(json!("any"));
-        assert_eq!(text(&utf8_json(&registration::json(&record))), expected);
+        assert_eq!(text(&utf8_json(&registration::json(&record, None))), expected);
     };
     check(
         RegistrationStatus::Disabled,
