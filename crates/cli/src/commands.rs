@@ -20,8 +20,11 @@ mod explain;
 mod hub;
 mod linked_hub;
 mod load;
+mod orphan;
 mod policy;
+mod records;
 mod registration;
+mod reprovision;
 mod story;
 mod wait_ready;
 

@@ -6,6 +6,7 @@ mod devices;
 mod enrollments;
 mod grammar;
 mod load;
+mod records;
 mod registering;
 
 use std::collections::VecDeque;

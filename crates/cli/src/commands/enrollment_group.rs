@@ -7,9 +7,13 @@ use super::attestation_args::{Credentials, Removals, SlotEdits};
 use super::common::{DpsArgs, Yes, flag};
 use super::compute_key::ComputeDeviceKey;
 use super::entry::{EntryKind, Settings, object_at};
+use super::orphan::delete_with_group;
+use super::records::Records;
 use super::registration;
+use super::reprovision::{OrderArgs, Whom};
 use crate::Session;
 use crate::failure::{Failure, Result};
+use crate::locate::Admin;
 use crate::output::column;
 
 pub(crate) const GROUP: EntryKind = EntryKind {
@@ -44,10 +48,17 @@ enum Verb {
     Show(Show),
     /// Change a group.
     Update(Box<Update>),
-    /// Delete a group; its devices' records stay.
+    /// Delete a group; its devices' records stay, unless they are to go with it.
     Delete(Delete),
     /// Derive a device's key from the group's.
     ComputeDeviceKey(ComputeDeviceKey),
+    /// Have the devices that a group has by now provisioned anew, each at its next registration, once.
+    Reprovision {
+        #[command(flatten)]
+        id: GroupId,
+        #[command(flatten)]
+        order: OrderArgs,
+    },
     /// The registration records of a group's devices.
     Registration(registration::OfGroup),
 }
@@ -131,6 +142,9 @@ struct Delete {
     /// Only if the group still has this etag.
     #[arg(long, short = 'e')]
     etag: Option<String>,
+    /// Delete its registration records too. A command that was cut off goes on when it is repeated.
+    #[arg(long, conflicts_with = "login")]
+    with_registrations: bool,
     #[command(flatten)]
     yes: Yes,
     #[command(flatten)]
@@ -150,11 +164,18 @@ impl EnrollmentGroup {
                 let service = args.dps.service(session).await?;
                 GROUP.show(session, &service, &args.id.group_id, args.show_keys).await
             }
+            Verb::Delete(args) if args.with_registrations => {
+                let admin = Admin::find(session, None)?;
+                let records = Records::find(admin, args.dps.name()).await?;
+                let (id, etag) = (&args.id.group_id, args.etag.as_deref());
+                delete_with_group(&records, id, etag, args.yes).await
+            }
             Verb::Delete(args) => {
                 let service = args.dps.service(session).await?;
                 GROUP.delete(&service, &args.id.group_id, args.etag.as_deref()).await
             }
             Verb::ComputeDeviceKey(args) => args.run(session).await,
+            Verb::Reprovision { id, order } => order.run(session, Whom::Group(&id.group_id)).await,
             Verb::Registration(args) => args.run(session).await,
         }
     }

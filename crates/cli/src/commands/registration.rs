@@ -5,6 +5,9 @@ use clap::{Args, Subcommand};
 use super::common::{DpsArgs, Yes};
 use super::enrollment::EnrollmentId;
 use super::enrollment_group::GroupId;
+use super::orphan::Orphan;
+use super::records::DpsOfServer;
+use super::reprovision::{OrderArgs, Whom};
 use crate::Session;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, column};
@@ -50,6 +53,13 @@ enum EnrollmentVerb {
         #[command(flatten)]
         dps: DpsArgs,
     },
+    /// Have the device provisioned anew at its next registration, once.
+    Reprovision {
+        #[command(flatten)]
+        id: EnrollmentId,
+        #[command(flatten)]
+        order: OrderArgs,
+    },
 }
 
 /// `muster iot dps enrollment-group registration`.
@@ -87,6 +97,22 @@ enum GroupVerb {
         #[command(flatten)]
         dps: DpsArgs,
     },
+    /// Count the records of a group, and show the order to its devices.
+    Count {
+        #[command(flatten)]
+        id: GroupId,
+        #[command(flatten)]
+        dps: DpsOfServer,
+    },
+    /// Have a device provisioned anew at its next registration, once.
+    Reprovision {
+        #[command(flatten)]
+        id: RegistrationId,
+        #[command(flatten)]
+        order: OrderArgs,
+    },
+    /// Records that deleted groups left behind; they count toward the quota.
+    Orphan(Orphan),
 }
 
 #[derive(Debug, Args)]
@@ -113,6 +139,9 @@ impl OfEnrollment {
                 let service = dps.service(session).await?;
                 delete(&service, &id.enrollment_id, rest.etag.as_deref()).await
             }
+            EnrollmentVerb::Reprovision { id, order } => {
+                order.run(session, Whom::Registration(&id.enrollment_id)).await
+            }
         }
     }
 }
@@ -129,6 +158,20 @@ impl OfGroup {
                 let service = dps.service(session).await?;
                 delete(&service, &id.registration_id, rest.etag.as_deref()).await
             }
+            GroupVerb::Count { id, dps } => {
+                let found =
+                    dps.find(session).await?.group(&id.group_id).await.map_err(|failure| {
+                        failure.hint_not_found(
+                            "`… registration orphan count` counts those of groups \
+                                            that are gone",
+                        )
+                    })?;
+                session.output.thing(&found, &["name", "properties.registrations"])
+            }
+            GroupVerb::Reprovision { id, order } => {
+                order.run(session, Whom::Registration(&id.registration_id)).await
+            }
+            GroupVerb::Orphan(orphan) => orphan.run(session).await,
         }
     }
 }

@@ -110,6 +110,16 @@ fn step(value: &Value) -> String {
         ),
         "decides" => format!("{of} decides: {}", rule(&told("rule"))),
         "assignedBefore" => format!("the device was assigned to {} before", told("hub")),
+        "ordered" => {
+            let order = at(content, &["order"]);
+            let data = match at(order, &["deviceData"]).as_str() {
+                Some("migrate") => "its twin taken along",
+                Some("reset") => "its twin set to the entry's",
+                Some(_) | None => "in a way unknown to this version of muster",
+            };
+            let when = cell(at(order, &["ordered"]));
+            format!("an operator ordered at {when} to provision it anew, {data}")
+        }
         "stays" => "the reprovision policy keeps it where it is".to_owned(),
         "consulted" => {
             format!("the webhook {} was asked: {}", told("webhook"), told("answer"))
