@@ -7,11 +7,12 @@ use model::limits;
 use provisioning::allocation::custom::{Answer, NoAnswer};
 use provisioning::enrollment::ProvisioningStatus;
 use provisioning::registration::{FailureKind, RegistrationStatus};
+use provisioning::reprovision::DeviceData;
 use serde_json::{Value, json};
-use service::{Inquiry, PollError, Polled, Webhooks};
+use service::{Inquiry, PollError, Polled, Reprovision, Webhooks};
 use tokio::sync::Semaphore;
 
-use crate::world::{World, key, keyed};
+use crate::world::{World, call, id, key, keyed};
 
 /// Answers with hub2 and a payload, as often as it was let to; notes whom it was asked about.
 struct TestWebhook {
@@ -106,6 +107,35 @@ async fn l_07_w_04_a_device_polls_until_the_webhook_has_answered() {
     assert_eq!(record.operation_id, operation);
     assert!(record.pending.is_none() && record.earlier_operation_ids.is_empty());
     assert!(world.device("dev").await.is_some());
+}
+
+/// An order goes before the policy of an entry that never moves its devices, and stands until the
+/// device has moved.
+#[tokio::test]
+async fn r_25_a_device_is_assigning_while_it_moves_and_its_order_stands_until_it_has() {
+    let webhook = TestWebhook::new(0, None);
+    let world = World::asking(webhook.clone()).await;
+    let mut on_hub1 = keyed(1);
+    on_hub1["allocationPolicy"] = "static".into();
+    on_hub1["iotHubs"] = json!(["hub1.localhost"]);
+    world.put("dev", &on_hub1).await;
+    assert_eq!(world.outcome("dev", &world.token("dev", &key(1))).await, "assigned");
+    let mut asks = custom("a.test");
+    asks["reprovisionPolicy"] = json!({"updateHubAssignment": false, "migrateDeviceData": false});
+    world.replace("dev", &asks).await;
+    let said = Reprovision::Order(DeviceData::Migrate);
+    let dev = id("dev");
+    world.service.reprovision_registration(&call(), &world.dps, &dev, said).await.unwrap();
+    let operation = begin(&world, "dev").await;
+    assert_eq!(told(&world, "dev", &operation).await, "assigning");
+    let record = world.record("dev").await.unwrap();
+    assert_eq!(record.assignment.unwrap().hub.as_str(), "hub1.localhost");
+    assert!(record.reprovision.is_some());
+    webhook.gate.add_permits(1);
+    assert_eq!(concluded(&world, "dev", &operation).await, "assigned");
+    let record = world.record("dev").await.unwrap();
+    assert_eq!(record.assignment.unwrap().hub.as_str(), "hub2.localhost");
+    assert!(record.reprovision.is_none());
 }
 
 #[tokio::test]
