@@ -81,7 +81,8 @@ fn w_08_the_entry_is_written_alike_for_every_api_version() {
         settings.iot_edge = Some(true);
         let keys = KeyPair { primary: key(1), secondary: key(2) };
         let attestation = GroupAttestation::SymmetricKey(keys);
-        let group = Group { id: group_id("group-1"), attestation, settings, stamp: stamp() };
+        let named = group_id("group-1");
+        let group = Group { id: named, attestation, settings, reprovision: None, stamp: stamp() };
         let entry = Entry::Group(&group);
         let asked = request(&id("dev-1"), entry, &question(entry, None), &Evidence::None);
         let mut shown = value(&asked)["enrollmentGroup"].clone();
