@@ -1,20 +1,24 @@
 //! Find, appraise, enabled: the first three stages of the order of D-03.
 
+mod tpm;
+
 use attestation::SymmetricKey;
 use attestation::sas::SasToken;
-use attestation::tpm::{Challenge, EndorsementKey};
 use attestation::x509::{
     Certificate, Chain, ChainError, Dates, StoredCa, build_chain, same_authority,
 };
 use model::{RegistrationId, Timestamp};
 
 use crate::enrollment::{
-    Entry, Group, GroupAttestation, Individual, IndividualAttestation, KeyPair, Mechanism, Slots,
+    Certified, Entry, Group, GroupAttestation, Individual, IndividualAttestation, KeyPair,
+    Mechanism, Slots,
 };
 use crate::explain::{Disbelief, FoundBy, Step};
 use crate::instance::{CaCertificate, ExpiryException};
-use crate::registration::{ChainMember, TpmRegistration};
-use crate::view::{Evidence, InstanceView, RegistrationView, TpmEvidence};
+use crate::registration::ChainMember;
+use crate::view::{Evidence, InstanceView, RegistrationView};
+
+pub(crate) use tpm::with_challenge;
 
 /// The wire resource that a device's token must be made for.
 pub fn token_resource(view: &InstanceView, registration_id: &RegistrationId) -> String {
@@ -193,6 +197,10 @@ impl<'a, 'v> Judge<'a, 'v> {
             Admission::Admitted(_) | Admission::Blocked(_) => {
                 self.refuses(Entry::Individual(blocking), "D-02")
             }
+            // Once it has answered, it is one that the group would have let in.
+            Admission::Stranger(Disbelief::Unanswered) => {
+                Admission::Stranger(Disbelief::Unanswered)
+            }
             Admission::Stranger(because) => Admission::Stranger(first.unwrap_or(because)),
         }
     }
@@ -239,72 +247,42 @@ impl<'a, 'v> Judge<'a, 'v> {
         found
     }
 
-    /// M-24, D-25: the enrolled endorsement key, and a token that its TPM alone can have signed.
-    fn tpm(&mut self, enrolled: &str, shown: &TpmEvidence) -> Result<(), Disbelief> {
-        let enrolled = EndorsementKey::from_base64(enrolled);
-        if enrolled.as_ref() != Ok(&shown.endorsement_key) {
-            return Err(Disbelief::EndorsementKey);
-        }
-        let secret = self.view.instance.dps.challenge_secret.as_ref();
-        let token = shown.token.as_ref().filter(|token| self.own_token(token).is_ok());
-        let (Some(secret), Some(token)) = (secret, token) else {
-            return Err(Disbelief::Unanswered);
-        };
-        self.answered = match self.expiry {
-            TokenExpiry::Judged => {
-                with_challenge(self.registration_id, shown, self.view, |challenge| {
-                    challenge.answered(secret, token, self.now)
-                })
-            }
-            // The commit that began the operation has consumed the challenge, and kept its key.
-            TokenExpiry::JudgedAt(_) => self.given(token).map(|given| given.challenge_key.clone()),
-        };
-        self.answered.is_some().then_some(()).ok_or(Disbelief::Unanswered)
-    }
-
-    /// What the record keeps of the TPM that signed the token.
-    fn given(&self, token: &SasToken) -> Option<&'v TpmRegistration> {
-        let given = self.view.registration.as_ref()?.value.tpm.as_ref()?;
-        token.is_signed_by(&given.challenge_key).then_some(given)
-    }
-
-    /// A TPM polls with the token that it registered with, and shows nothing else; it must be the
-    /// enrolled one still.
-    fn tpm_polls(&self, enrolled: &str, token: &SasToken) -> Result<(), Disbelief> {
-        if self.expiry == TokenExpiry::Judged {
-            return Err(Disbelief::OtherMechanism { wanted: Mechanism::Tpm });
-        }
-        let given = self.given(token).ok_or(Disbelief::Signature)?;
-        match EndorsementKey::from_base64(enrolled).map(|key| key.name().digest()) {
-            Ok(enrolled) if enrolled == given.endorsement_key => Ok(()),
-            Ok(_) | Err(_) => Err(Disbelief::EndorsementKey),
-        }
-    }
-
     fn group(&mut self) -> Admission<'v> {
         match self.evidence {
             Evidence::None => Admission::Stranger(Disbelief::NoEvidence),
-            Evidence::X509(_) => self.x509_group(),
-            Evidence::Sas(token) => self.symmetric_group(token),
-            // S-09, V-07: a TPM is enrolled singly.
-            Evidence::Tpm(_) => Admission::Stranger(Disbelief::EndorsementKey),
+            Evidence::X509(_) => match self.group_of_chain() {
+                Ok(group) => self.enabled(Entry::Group(group), "D-05"),
+                Err(because) => Admission::Stranger(because),
+            },
+            Evidence::Sas(token) => match self.given(token) {
+                Some(_) => self.tpm_group_polls(),
+                None => self.symmetric_group(token),
+            },
+            Evidence::Tpm(shown) => self.tpm_group(shown),
         }
     }
 
+    fn group_of_chain(&mut self) -> Result<&'v Group, Disbelief> {
+        let chain = self.chain()?;
+        let group = self.nearest_group(&chain.path, same_authority)?;
+        self.excepts(Entry::Group(group))?;
+        Ok(group)
+    }
+
     /// D-05: from the leaf's issuer upward, the first certificate with an entry decides.
-    fn x509_group(&mut self) -> Admission<'v> {
-        let chain = match self.chain() {
-            Ok(chain) => chain,
-            Err(because) => return Admission::Stranger(because),
-        };
+    fn nearest_group<T>(
+        &mut self,
+        path: &[T],
+        is_same: impl Fn(&Certificate, &T) -> bool,
+    ) -> Result<&'v Group, Disbelief> {
         let view = self.view;
-        for certificate in chain.path.iter().skip(1) {
+        for member in path.iter().skip(1) {
             let here: Vec<&'v Group> = view
                 .instance
                 .groups
                 .iter()
                 .map(|group| &group.value)
-                .filter(|group| self.names(group, certificate))
+                .filter(|group| self.authorities(group).iter().any(|ca| is_same(ca, member)))
                 .collect();
             for group in &here {
                 self.considered(Entry::Group(group), FoundBy::SigningCertificate);
@@ -314,13 +292,10 @@ impl<'a, 'v> Judge<'a, 'v> {
             let deciding =
                 here.iter().find(|group| !group.settings.is_enabled()).or_else(|| here.first());
             if let Some(group) = deciding {
-                return match self.excepts(Entry::Group(group)) {
-                    Ok(()) => self.enabled(Entry::Group(group), "D-05"),
-                    Err(because) => Admission::Stranger(because),
-                };
+                return Ok(group);
             }
         }
-        Admission::Stranger(Disbelief::NotInChain)
+        Err(Disbelief::NotInChain)
     }
 
     /// M-18, M-22: the oldest group whose key derives the device's key decides.
@@ -368,16 +343,22 @@ impl<'a, 'v> Judge<'a, 'v> {
         });
     }
 
-    /// Whether a group names this certificate, or another one of the same authority.
-    fn names(&self, group: &Group, certificate: &Certificate) -> bool {
+    /// The CA certificates by which a group knows evidence of the kind that is shown.
+    fn authorities(&self, group: &'v Group) -> Vec<&'v Certificate> {
+        let wanted = match self.evidence {
+            Evidence::X509(_) => Certified::DeviceKey,
+            // A TPM polls with a token alone.
+            Evidence::Tpm(_) | Evidence::Sas(_) => Certified::EndorsementKey,
+            Evidence::None => return Vec::new(),
+        };
         match &group.attestation {
-            GroupAttestation::SigningCertificates(slots) => {
-                slots.iter().any(|slot| same_authority(slot, certificate))
+            attestation if attestation.certifies() != Some(wanted) => Vec::new(),
+            GroupAttestation::SigningCertificates(slots)
+            | GroupAttestation::MakerCertificates(slots) => slots.iter().collect(),
+            GroupAttestation::CaReferences(names) | GroupAttestation::MakerReferences(names) => {
+                self.named_cas(names)
             }
-            GroupAttestation::CaReferences(names) => {
-                self.named_cas(names).iter().any(|named| same_authority(named, certificate))
-            }
-            GroupAttestation::SymmetricKey(_) => false,
+            GroupAttestation::SymmetricKey(_) => Vec::new(),
         }
     }
 
@@ -438,11 +419,20 @@ impl<'a, 'v> Judge<'a, 'v> {
 
     /// The presented chain, judged once.
     fn chain(&mut self) -> Result<Chain, Disbelief> {
-        let Evidence::X509(presented) = self.evidence else {
-            return Err(Disbelief::OtherMechanism { wanted: Mechanism::X509 });
+        let presented = match self.evidence {
+            Evidence::X509(presented) => presented,
+            Evidence::Tpm(shown) => &shown.certificates,
+            Evidence::None | Evidence::Sas(_) => {
+                return Err(Disbelief::OtherMechanism { wanted: Mechanism::X509 });
+            }
         };
         if self.chain.is_none() {
-            let stored = stored_cas(&self.view.instance);
+            let stored = match self.evidence {
+                Evidence::Tpm(_) => self.makers(),
+                Evidence::X509(_) | Evidence::None | Evidence::Sas(_) => {
+                    stored_cas(&self.view.instance)
+                }
+            };
             let mut judged = build_chain(presented, &stored, self.now);
             if let Err(because) = &judged
                 && self.view.instance.dps.expiry_exceptions.iter().any(|e| e.holds_at(self.now))
@@ -481,24 +471,6 @@ impl<'a, 'v> Judge<'a, 'v> {
     }
 }
 
-/// Calls with what a TPM's challenge is bound to (D-25): the record's etag among it, so that the
-/// commit which writes the record consumes the challenge.
-pub(crate) fn with_challenge<T>(
-    registration_id: &RegistrationId,
-    shown: &TpmEvidence,
-    view: &RegistrationView,
-    call: impl FnOnce(&Challenge<'_>) -> T,
-) -> T {
-    let record = view.registration.as_ref().map(|found| &found.value);
-    call(&Challenge {
-        id_scope: &view.instance.dps.id_scope,
-        registration_id,
-        endorsement_key: &shown.endorsement_key.name(),
-        storage_root_key: &shown.storage_root_key.name(),
-        after: record.map_or("", |record| record.etag.as_str()),
-    })
-}
-
 impl ChainMember {
     /// What is kept of a certificate (D-08).
     pub fn of(certificate: &Certificate) -> Self {
@@ -521,7 +493,11 @@ pub(crate) fn stored_cas(instance: &InstanceView) -> Vec<StoredCa> {
     );
     let enrolled = instance.groups.iter().flat_map(|group| match &group.value.attestation {
         GroupAttestation::SigningCertificates(slots) => slots.iter().cloned().collect(),
-        GroupAttestation::CaReferences(_) | GroupAttestation::SymmetricKey(_) => Vec::new(),
+        GroupAttestation::CaReferences(_)
+        | GroupAttestation::SymmetricKey(_)
+        // Makers of TPMs have no part in chains of devices.
+        | GroupAttestation::MakerCertificates(_)
+        | GroupAttestation::MakerReferences(_) => Vec::new(),
     });
     own.chain(enrolled.map(|certificate| StoredCa { certificate, verified: false })).collect()
 }

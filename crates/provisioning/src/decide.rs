@@ -421,9 +421,10 @@ fn credential(
                     false => derived(registration_id.key()),
                 }
             }
-            GroupAttestation::SigningCertificates(_) | GroupAttestation::CaReferences(_) => {
-                return None;
-            }
+            GroupAttestation::SigningCertificates(_)
+            | GroupAttestation::CaReferences(_)
+            | GroupAttestation::MakerCertificates(_)
+            | GroupAttestation::MakerReferences(_) => return None,
         },
         (Evidence::Sas(_), Entry::Individual(individual)) => match &individual.attestation {
             IndividualAttestation::SymmetricKey(keys) => {
@@ -433,8 +434,8 @@ fn credential(
             | IndividualAttestation::CaReferences(_)
             | IndividualAttestation::Tpm { .. } => return None,
         },
-        (Evidence::Tpm(_), Entry::Individual(_)) => return Some(HubCredential::Wrapped),
-        (Evidence::Tpm(_), Entry::Group(_)) | (Evidence::None, _) => return None,
+        (Evidence::Tpm(_), _) => return Some(HubCredential::Wrapped),
+        (Evidence::None, _) => return None,
     };
     Some(HubCredential::Sas { primary: keys.0, secondary: keys.1 })
 }

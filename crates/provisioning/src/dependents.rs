@@ -46,8 +46,11 @@ pub fn dependents(
     groups
         .filter_map(|group| {
             let (by, lost, kept) = match &group.attestation {
-                GroupAttestation::SymmetricKey(_) => return None,
-                GroupAttestation::CaReferences(slots) => {
+                GroupAttestation::SymmetricKey(_) | GroupAttestation::MakerCertificates(_) => {
+                    return None;
+                }
+                GroupAttestation::CaReferences(slots)
+                | GroupAttestation::MakerReferences(slots) => {
                     let verified = |other: &CertificateName| {
                         without
                             .ca_certificates

@@ -18,8 +18,8 @@ use model::{DeviceId, EnrollmentGroupId, RegistrationId, Secret, Sha256};
 use serde_json::{Map, Value};
 
 use crate::enrollment::{
-    AllocationPolicy, EntryId, Group, GroupAttestation, Individual, IndividualAttestation,
-    Mechanism, ProvisioningStatus, ReprovisionPolicy, Slots, Stamp,
+    AllocationPolicy, Certified, EntryId, Group, GroupAttestation, Individual,
+    IndividualAttestation, Mechanism, ProvisioningStatus, ReprovisionPolicy, Slots, Stamp,
 };
 use crate::view::InstanceView;
 
@@ -88,6 +88,9 @@ pub struct X509Draft {
     pub signing_certificates: Option<Slots<CertificateDraft>>,
     /// Names of CA certificates of the instance.
     pub ca_references: Option<Slots<String>>,
+    /// What certificates below a group's CAs are for; as it was where absent, so that a client
+    /// which does not know of it takes nothing away, and device keys for a new group.
+    pub certifies: Option<Certified>,
 }
 
 /// What a certificate slot was sent as.
@@ -258,8 +261,11 @@ pub const fn in_use(fresh: &Individual, by: EntryId) -> DraftError {
 /// Content hashes of the certificates that a group holds itself, for V-12.
 pub fn signing_certificates_of(group: &Group) -> Vec<Sha256> {
     match &group.attestation {
-        GroupAttestation::SigningCertificates(slots) => attestation::contents(slots),
-        GroupAttestation::CaReferences(_) | GroupAttestation::SymmetricKey(_) => Vec::new(),
+        GroupAttestation::SigningCertificates(slots)
+        | GroupAttestation::MakerCertificates(slots) => attestation::contents(slots),
+        GroupAttestation::CaReferences(_)
+        | GroupAttestation::MakerReferences(_)
+        | GroupAttestation::SymmetricKey(_) => Vec::new(),
     }
 }
 

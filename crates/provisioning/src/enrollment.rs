@@ -113,6 +113,20 @@ pub enum GroupAttestation {
     CaReferences(Slots<CertificateName>),
     /// A token signed by a key that is derived from one of these.
     SymmetricKey(KeyPair),
+    /// A TPM whose endorsement certificate has a chain that holds one of these certificates.
+    MakerCertificates(Slots<Certificate>),
+    /// A TPM whose endorsement certificate has a chain that holds one of these CA certificates of
+    /// the instance.
+    MakerReferences(Slots<CertificateName>),
+}
+
+/// What the certificates below a group's CAs are for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Certified {
+    /// The key that a device shows in TLS.
+    DeviceKey,
+    /// The endorsement key of a TPM; ours, see `docs/decisions/0007`.
+    EndorsementKey,
 }
 
 /// The kind of evidence that an entry asks for, as the wire names it.
@@ -139,11 +153,26 @@ impl IndividualAttestation {
 }
 
 impl GroupAttestation {
-    /// The kind of evidence.
+    /// The kind of evidence, as the entry's document names it: makers of TPMs are known by
+    /// certificates.
     pub const fn mechanism(&self) -> Mechanism {
         match self {
-            Self::SigningCertificates(_) | Self::CaReferences(_) => Mechanism::X509,
+            Self::SigningCertificates(_)
+            | Self::CaReferences(_)
+            | Self::MakerCertificates(_)
+            | Self::MakerReferences(_) => Mechanism::X509,
             Self::SymmetricKey(_) => Mechanism::SymmetricKey,
+        }
+    }
+
+    /// What the certificates below its CAs are for; none without CAs.
+    pub const fn certifies(&self) -> Option<Certified> {
+        match self {
+            Self::SigningCertificates(_) | Self::CaReferences(_) => Some(Certified::DeviceKey),
+            Self::MakerCertificates(_) | Self::MakerReferences(_) => {
+                Some(Certified::EndorsementKey)
+            }
+            Self::SymmetricKey(_) => None,
         }
     }
 }

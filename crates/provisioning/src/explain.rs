@@ -78,8 +78,14 @@ pub enum Disbelief {
     TokenResource,
     /// No certificate of the chain belongs to the entry.
     NotInChain,
-    /// No individual enrollment of this registration id holds the endorsement key (M-24, M-25).
+    /// No individual enrollment of this registration id holds the endorsement key (M-24, M-25),
+    /// and no certificate for it is shown.
     EndorsementKey,
+    /// The endorsement certificate does not vouch for the TPM under this registration id.
+    EndorsementCertificate {
+        /// What is wrong, in words.
+        because: String,
+    },
     /// The TPM has yet to sign with the key that it is challenged with (D-25).
     Unanswered,
 }
@@ -207,7 +213,9 @@ impl std::fmt::Display for Disbelief {
             }
             Self::Chain { because } => write!(f, "the chain does not hold: {because}"),
             Self::CaMissing { because } => write!(f, "no verified CA is reached: {because}"),
-            Self::CommonName { because } => f.write_str(because),
+            Self::CommonName { because } | Self::EndorsementCertificate { because } => {
+                f.write_str(because)
+            }
             Self::Signature => f.write_str("no key that could have signed the token is enrolled"),
             Self::TokenExpired { expires } => write!(f, "the token expired at {expires}"),
             Self::TokenResource => f.write_str("the token was made for another resource"),

@@ -86,6 +86,9 @@ pub struct TpmEvidence {
     pub endorsement_key: EndorsementKey,
     /// The key that others are imported under; any will do.
     pub storage_root_key: StorageRootKey,
+    /// The endorsement certificate and intermediates above it; empty where the device shows none,
+    /// as standard SDKs do.
+    pub certificates: Vec<Certificate>,
     /// The answer to a challenge; none at the first call.
     pub token: Option<SasToken>,
 }

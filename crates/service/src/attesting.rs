@@ -44,11 +44,14 @@ impl Service {
                 cas.map(|ca| (of(Holder::Ca, ca.name.as_str()), ca.certificate.not_after())),
             );
             all.extend(view.groups.iter().filter_map(|row| match &row.value.attestation {
-                GroupAttestation::SigningCertificates(slots) => {
+                GroupAttestation::SigningCertificates(slots)
+                | GroupAttestation::MakerCertificates(slots) => {
                     let ends = slots.iter().map(|slot| slot.not_after()).max()?;
                     Some((of(Holder::Group, row.value.id.as_str()), ends))
                 }
-                GroupAttestation::CaReferences(_) | GroupAttestation::SymmetricKey(_) => None,
+                GroupAttestation::CaReferences(_)
+                | GroupAttestation::MakerReferences(_)
+                | GroupAttestation::SymmetricKey(_) => None,
             }));
         }
         Ok(all)

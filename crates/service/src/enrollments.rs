@@ -2,9 +2,7 @@
 
 use model::{EnrollmentGroupId, IfMatch, RegistrationId, ServiceName, limits};
 use provisioning::draft::{self, DraftError, GroupDraft, IndividualDraft};
-use provisioning::enrollment::{
-    Entry, EntryId, Group, GroupAttestation, Individual, Mechanism, Stamp,
-};
+use provisioning::enrollment::{Entry, EntryId, Group, Individual, Mechanism, Stamp};
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, Versioned};
 use store::{Commit, Condition, Write};
@@ -183,20 +181,17 @@ impl Service {
             }
             let mut conditions =
                 vec![Condition::Instance { dps: dps.clone(), generation: Some(view.generation) }];
-            if let GroupAttestation::SigningCertificates(slots) = &fresh.attestation {
-                for slot in slots.iter() {
-                    let thumbprint = slot.content_hash();
-                    let holders = self.store.individuals_by_leaf(dps, &thumbprint).await?;
-                    if let Some(holder) = holders.first() {
-                        let by = Entry::Individual(&holder.value).reference().id;
-                        return Err(ApiError::Draft(DraftError::CertificateInUse { by }));
-                    }
-                    conditions.push(Condition::IndividualsByLeaf {
-                        dps: dps.clone(),
-                        thumbprint,
-                        at: Vec::new(),
-                    });
+            for thumbprint in draft::signing_certificates_of(&fresh) {
+                let holders = self.store.individuals_by_leaf(dps, &thumbprint).await?;
+                if let Some(holder) = holders.first() {
+                    let by = Entry::Individual(&holder.value).reference().id;
+                    return Err(ApiError::Draft(DraftError::CertificateInUse { by }));
                 }
+                conditions.push(Condition::IndividualsByLeaf {
+                    dps: dps.clone(),
+                    thumbprint,
+                    at: Vec::new(),
+                });
             }
             let commit = Commit {
                 conditions,

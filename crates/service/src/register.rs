@@ -11,7 +11,7 @@ use provisioning::allocation::custom::{Consulted, Question};
 use provisioning::decide::{
     Conclusion, Decision, PollVerdict, Rejection, Verdict, decide, decide_further, poll,
 };
-use provisioning::enrollment::{IndividualAttestation, Mechanism};
+use provisioning::enrollment::{Certified, IndividualAttestation, Mechanism};
 use provisioning::registration::{Registration, RegistrationStatus};
 use provisioning::reprovision;
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
@@ -376,12 +376,15 @@ impl From<Fault> for PollError {
     }
 }
 
-/// Whether a TPM that has an entry can not be challenged yet.
+/// Whether a TPM that may have an entry can not be challenged yet.
 fn lacks_challenge_secret(view: &RegistrationView, evidence: &Evidence) -> bool {
+    if view.instance.dps.challenge_secret.is_some() || !matches!(evidence, Evidence::Tpm(_)) {
+        return false;
+    }
     let enrolled = view.individual_by_id.as_ref().map(|found| &found.value.attestation);
-    view.instance.dps.challenge_secret.is_none()
-        && matches!(evidence, Evidence::Tpm(_))
-        && matches!(enrolled, Some(IndividualAttestation::Tpm { .. }))
+    let mut groups = view.instance.groups.iter().map(|found| &found.value.attestation);
+    matches!(enrolled, Some(IndividualAttestation::Tpm { .. }))
+        || groups.any(|group| group.certifies() == Some(Certified::EndorsementKey))
 }
 
 /// The record of an operation that waits for a webhook, if it still does.

@@ -156,6 +156,7 @@ fn disbelief(because: &Value) -> String {
         "tokenResource" => "the token was made for another resource".to_owned(),
         "notInChain" => "no certificate of the chain belongs to it".to_owned(),
         "endorsementKey" => "it has another endorsement key".to_owned(),
+        "endorsementCertificate" => told("because"),
         "unanswered" => "the TPM has yet to answer the challenge".to_owned(),
         _ => because.to_string(),
     }

@@ -5,8 +5,10 @@
 use std::fmt;
 
 use attestation::tpm::{EndorsementKey, StorageRootKey};
+use attestation::x509::Certificate;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use model::limits::CHAIN_PRESENTED_MAX;
 use model::{IdScope, RegistrationId, Timestamp};
 use provisioning::enrollment::{EntryId, Mechanism};
 use provisioning::registration::{Registration, RegistrationStatus, Substatus};
@@ -95,6 +97,10 @@ pub struct TpmBody {
     pub endorsement_key: String,
     /// Base64 of the storage root key's `TPM2B_PUBLIC`.
     pub storage_root_key: Option<String>,
+    /// Base64 of the DER of the endorsement certificate, then of intermediates above it. A member
+    /// of ours, which no SDK sends; see `docs/decisions/0007`.
+    #[serde(default)]
+    pub endorsement_certificates: Option<Vec<String>>,
 }
 
 impl TpmBody {
@@ -111,6 +117,25 @@ impl TpmBody {
         let storage_root_key = StorageRootKey::from_base64(shown)
             .map_err(|because| ApiFault::Invalid(format!("tpm.storageRootKey {because}")))?;
         Ok((endorsement_key, storage_root_key))
+    }
+
+    /// The endorsement certificate and those above it; empty where none is shown.
+    ///
+    /// # Errors
+    /// [`ApiFault::Invalid`] for what is no certificate, and for more than a chain may have.
+    pub fn certificates(&self) -> Result<Vec<Certificate>, ApiFault> {
+        let shown = self.endorsement_certificates.as_deref().unwrap_or_default();
+        let invalid = |because: &dyn fmt::Display| {
+            ApiFault::Invalid(format!("tpm.endorsementCertificates {because}"))
+        };
+        if shown.len() > CHAIN_PRESENTED_MAX {
+            return Err(invalid(&format!("are more than {CHAIN_PRESENTED_MAX}")));
+        }
+        let one = |text: &String| match STANDARD.decode(text) {
+            Ok(der) => Certificate::from_der(&der).map_err(|because| invalid(&because)),
+            Err(_) => Err(invalid(&"are not base64 of certificates")),
+        };
+        shown.iter().map(one).collect()
     }
 }
 

@@ -39,11 +39,11 @@ pub(super) async fn answer(
             let evidence = match &body.tpm {
                 Some(tpm) => {
                     let (endorsement_key, storage_root_key) = tpm.keys().map_err(fault)?;
-                    let token = asked.token();
                     Evidence::Tpm(Box::new(TpmEvidence {
                         endorsement_key,
                         storage_root_key,
-                        token,
+                        certificates: tpm.certificates().map_err(fault)?,
+                        token: asked.token(),
                     }))
                 }
                 None => evidence,

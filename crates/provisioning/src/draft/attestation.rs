@@ -11,7 +11,7 @@ use super::{
     X509Member,
 };
 use crate::enrollment::{
-    EntryId, Group, GroupAttestation, IndividualAttestation, KeyPair, Mechanism, Slots,
+    Certified, EntryId, Group, GroupAttestation, IndividualAttestation, KeyPair, Mechanism, Slots,
 };
 use crate::view::InstanceView;
 
@@ -38,6 +38,9 @@ pub(super) fn individual(
             };
             key_pair(draft.symmetric_key.as_ref(), old, keys)
                 .map(IndividualAttestation::SymmetricKey)
+        }
+        Mechanism::X509 if certifies(draft) == Some(Certified::EndorsementKey) => {
+            Err(DraftError::MakersOfIndividual)
         }
         Mechanism::X509 => match x509(draft.x509.as_ref())? {
             One::Client(slots) => {
@@ -76,27 +79,58 @@ pub(super) fn group(
     if draft.mechanism == Mechanism::SymmetricKey {
         let old = match existing {
             Some(GroupAttestation::SymmetricKey(old)) => Some(old),
-            Some(GroupAttestation::SigningCertificates(_) | GroupAttestation::CaReferences(_))
+            Some(
+                GroupAttestation::SigningCertificates(_)
+                | GroupAttestation::CaReferences(_)
+                | GroupAttestation::MakerCertificates(_)
+                | GroupAttestation::MakerReferences(_),
+            )
             | None => None,
         };
         let pair = key_pair(draft.symmetric_key.as_ref(), old, keys)?;
         return Ok(GroupAttestation::SymmetricKey(pair));
     }
+    let before = existing.and_then(GroupAttestation::certifies);
+    let certified = match (certifies(draft), before) {
+        (Some(given), Some(before)) if given != before => {
+            return Err(DraftError::CertifiesChanged);
+        }
+        (given, before) => given.or(before).unwrap_or(Certified::DeviceKey),
+    };
     match x509(draft.x509.as_ref())? {
         One::Client(_) => Err(DraftError::ClientCertificatesOfGroup),
         One::Signing(slots) => {
             let held = match existing {
-                Some(GroupAttestation::SigningCertificates(held)) => Some(held),
-                Some(GroupAttestation::CaReferences(_) | GroupAttestation::SymmetricKey(_))
+                Some(
+                    GroupAttestation::SigningCertificates(held)
+                    | GroupAttestation::MakerCertificates(held),
+                ) => Some(held),
+                Some(
+                    GroupAttestation::CaReferences(_)
+                    | GroupAttestation::MakerReferences(_)
+                    | GroupAttestation::SymmetricKey(_),
+                )
                 | None => None,
             };
-            certificates(X509Member::SigningCertificates, slots, held)
-                .map(GroupAttestation::SigningCertificates)
+            let slots = certificates(X509Member::SigningCertificates, slots, held)?;
+            Ok(match certified {
+                Certified::DeviceKey => GroupAttestation::SigningCertificates(slots),
+                Certified::EndorsementKey => GroupAttestation::MakerCertificates(slots),
+            })
         }
         One::CaReferences(names) => {
-            ca_references(names, instance).map(GroupAttestation::CaReferences)
+            let names = ca_references(names, instance)?;
+            Ok(match certified {
+                Certified::DeviceKey => GroupAttestation::CaReferences(names),
+                Certified::EndorsementKey => GroupAttestation::MakerReferences(names),
+            })
         }
     }
+}
+
+/// What the document says of the certificates below its CAs.
+fn certifies(draft: &AttestationDraft) -> Option<Certified> {
+    draft.x509.as_ref().and_then(|x509| x509.certifies)
 }
 
 /// The one X.509 member that was given.
@@ -131,7 +165,8 @@ fn of_one_mechanism(draft: &AttestationDraft) -> Result<(), DraftError> {
 /// V-06: exactly one X.509 member.
 fn x509(draft: Option<&X509Draft>) -> Result<One<'_>, DraftError> {
     let draft = draft.ok_or(DraftError::AttestationMissing(Mechanism::X509))?;
-    let X509Draft { client_certificates, signing_certificates, ca_references } = draft;
+    let X509Draft { client_certificates, signing_certificates, ca_references, certifies: _ } =
+        draft;
     match (client_certificates, signing_certificates, ca_references) {
         (Some(slots), None, None) => Ok(One::Client(slots)),
         (None, Some(slots), None) => Ok(One::Signing(slots)),
@@ -257,14 +292,17 @@ pub(super) fn contents(slots: &Slots<Certificate>) -> Vec<Sha256> {
 /// Content hashes of all certificates that a group stands for, those it refers to included.
 pub(super) fn claimed_by(attestation: &GroupAttestation, instance: &InstanceView) -> Vec<Sha256> {
     match attestation {
-        GroupAttestation::SigningCertificates(slots) => contents(slots),
-        GroupAttestation::CaReferences(names) => instance
-            .ca_certificates
-            .iter()
-            .map(|found| &found.value)
-            .filter(|ca| names.iter().any(|name| *name == ca.name))
-            .map(|ca| ca.certificate.content_hash())
-            .collect(),
+        GroupAttestation::SigningCertificates(slots)
+        | GroupAttestation::MakerCertificates(slots) => contents(slots),
+        GroupAttestation::CaReferences(names) | GroupAttestation::MakerReferences(names) => {
+            instance
+                .ca_certificates
+                .iter()
+                .map(|found| &found.value)
+                .filter(|ca| names.iter().any(|name| *name == ca.name))
+                .map(|ca| ca.certificate.content_hash())
+                .collect()
+        }
         GroupAttestation::SymmetricKey(_) => Vec::new(),
     }
 }

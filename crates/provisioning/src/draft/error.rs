@@ -79,6 +79,10 @@ pub enum DraftError {
     },
     /// V-07: a TPM can not attest a group.
     TpmGroup,
+    /// An individual's TPM is known by its endorsement key, not by its maker.
+    MakersOfIndividual,
+    /// V-28, for what a group's CAs certify.
+    CertifiesChanged,
     /// V-08: an individual has no signing certificates.
     SigningCertificatesOfIndividual,
     /// V-09: a group has no client certificates.
@@ -194,7 +198,16 @@ impl fmt::Display for DraftError {
                  caReferences: give exactly one"
             ),
             Self::TpmGroup => f.write_str(
-                "attestation.type tpm is for individual enrollments only: use x509 or symmetricKey",
+                "attestation.type tpm is for individual enrollments only: use x509 or symmetricKey, \
+                 or x509 with certifies endorsementKey for TPMs of certain makers",
+            ),
+            Self::MakersOfIndividual => f.write_str(
+                "attestation.x509.certifies endorsementKey is for enrollment groups only: use \
+                 attestation.type tpm with the endorsement key",
+            ),
+            Self::CertifiesChanged => f.write_str(
+                "attestation.x509.certifies can not change: delete the enrollment group and create \
+                 it anew",
             ),
             Self::SigningCertificatesOfIndividual => f.write_str(
                 "attestation.x509.signingCertificates is for enrollment groups only: use \

@@ -1,6 +1,7 @@
 //! The rules V-01 to V-30 and, by their numbers.
 
 mod credentials;
+mod makers;
 mod settings;
 
 use std::cell::Cell;

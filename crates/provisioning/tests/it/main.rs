@@ -18,4 +18,5 @@ mod possession;
 mod properties;
 mod records;
 mod tpm;
+mod tpm_makers;
 mod world;

@@ -20,7 +20,7 @@ const KEY: &str = "\
     ao8zOwt8l/uP3qUIxmCYv9A7m69Ms+5/pCkTu/rK4mRDsfhZ0QLfbzVI6zQFOKF/rwsfBtFeWlWtcuJMKlXdD8TXWElT\
     zgh7JS4qhFzreL0c1mI0GCj+Aws0usZh7dLIVPnlgZcBhgy1SSDQMQ==";
 /// Another one, on NIST P-256, of a swtpm.
-const OTHER_KEY: &str = "\
+pub const OTHER_KEY: &str = "\
     AHoAIwALAAMAsgAgg3GXZ0SEs/gakMyNRqXXJP1S124GUgtk8qHaGzMUaaoABgCAAEMAEAADABAAIG+2sdIMXNBvnVj2\
     R8C6ixQwa6n5PyjyF8slBFnQ21wUACDLGoYcnR01BHJC5LNXlcr+lf4qvvRvw52kj6VmZM1rGA==";
 
@@ -28,11 +28,12 @@ fn shown(endorsement_key: &str, token: Option<SasToken>) -> Evidence {
     Evidence::Tpm(Box::new(TpmEvidence {
         endorsement_key: EndorsementKey::from_base64(endorsement_key).unwrap(),
         storage_root_key: StorageRootKey::from_base64(OTHER_KEY).unwrap(),
+        certificates: Vec::new(),
         token,
     }))
 }
 
-fn signed_for(resource: &str, key: &SymmetricKey, expires: Timestamp) -> SasToken {
+pub fn signed_for(resource: &str, key: &SymmetricKey, expires: Timestamp) -> SasToken {
     let resource = format!("{SCOPE}/registrations/{resource}");
     SasToken::parse(&sas::create(&resource, key, expires, Some("registration"))).unwrap()
 }
@@ -63,9 +64,13 @@ fn answer(world: &World) -> Evidence {
 }
 
 fn polled(world: &World, evidence: &Evidence) -> PollVerdict {
-    let view = world.view("tpm", evidence);
+    polled_as(world, "tpm", evidence)
+}
+
+pub fn polled_as(world: &World, name: &str, evidence: &Evidence) -> PollVerdict {
+    let view = world.view(name, evidence);
     let record = view.registration.as_ref().unwrap().value.clone();
-    poll(&id("tpm"), evidence, &view, &record, NOW)
+    poll(&id(name), evidence, &view, &record, NOW)
 }
 
 #[test]

@@ -20,10 +20,19 @@ use provisioning::reprovision::assigned_at;
 use provisioning::view::{
     Evidence, InstanceView, RegistrationRequest, RegistrationView, Versioned,
 };
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair as RcgenKey};
+use rcgen::{
+    BasicConstraints, CertificateParams, CustomExtension, DnType, IsCa, Issuer,
+    KeyPair as RcgenKey, SubjectPublicKeyInfo,
+};
 
 pub const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);
 pub const SCOPE: &str = "0ne00ABCDEF";
+
+/// An alternative name with a TPM's maker, model and version, in one set.
+const TPM_NAME: &[u8] = b"\x30\x35\xa4\x33\x30\x31\x31\x2f\
+    \x30\x0d\x06\x05\x67\x81\x05\x02\x01\x0c\x04id:1\
+    \x30\x0d\x06\x05\x67\x81\x05\x02\x02\x0c\x04soft\
+    \x30\x0f\x06\x05\x67\x81\x05\x02\x03\x0c\x06id:2.0";
 
 pub struct Ca {
     pub certificate: Certificate,
@@ -74,6 +83,27 @@ impl Ca {
     pub fn leaf(&self, name: &str) -> Certificate {
         let key = RcgenKey::generate().unwrap();
         parsed(&params(name).signed_by(&key, &self.issuer()).unwrap())
+    }
+
+    /// An endorsement certificate for the public key of this `SubjectPublicKeyInfo`; `change`
+    /// makes it another one.
+    pub fn endorses(
+        &self,
+        spki: &[u8],
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> Certificate {
+        let mut params = params("");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.is_ca = IsCa::ExplicitNoCa;
+        params.key_usages = vec![rcgen::KeyUsagePurpose::KeyAgreement];
+        let purpose = vec![2, 23, 133, 8, 1];
+        params.extended_key_usages = vec![rcgen::ExtendedKeyUsagePurpose::Other(purpose)];
+        let mut name = CustomExtension::from_oid_content(&[2, 5, 29, 17], TPM_NAME.to_vec());
+        name.set_criticality(true);
+        params.custom_extensions = vec![name];
+        change(&mut params);
+        let key = SubjectPublicKeyInfo::from_der(spki).unwrap();
+        parsed(&params.signed_by(&key, &self.issuer()).unwrap())
     }
 
     pub fn expired_leaf(&self, name: &str) -> Certificate {

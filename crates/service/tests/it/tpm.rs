@@ -42,6 +42,7 @@ impl World {
         Evidence::Tpm(Box::new(TpmEvidence {
             endorsement_key: endorsement_key(),
             storage_root_key: storage_root_key(),
+            certificates: Vec::new(),
             token,
         }))
     }

@@ -66,6 +66,11 @@ fn attestation(members: &Map<String, Value>, normal: &mut Normal) {
             ("symmetricKey", _) => {}
             ("x509", Value::Object(members)) => {
                 for (member, slots) in members {
+                    if let Value::String(word) = slots {
+                        let path = ["attestation", "x509", member];
+                        let path = path.iter().map(|step| (*step).to_owned()).collect();
+                        normal.insert(path, word.as_str().into());
+                    }
                     for (slot, value) in slots.as_object().into_iter().flatten() {
                         let path = ["attestation", "x509", member, slot];
                         let path = path.iter().map(|step| (*step).to_owned()).collect();

@@ -83,7 +83,14 @@ pub(super) const GROUP: Shape = Object(&[
         Object(&[
             ("type", Word(&["symmetricKey", "x509"])),
             ("symmetricKey", SYMMETRIC_KEY),
-            ("x509", Object(&[("signingCertificates", SLOTS), ("caReferences", CA_REFERENCES)])),
+            (
+                "x509",
+                Object(&[
+                    ("signingCertificates", SLOTS),
+                    ("caReferences", CA_REFERENCES),
+                    ("certifies", Word(&["deviceKey", "endorsementKey"])),
+                ]),
+            ),
         ]),
     ),
     ("capabilities", CAPABILITIES),

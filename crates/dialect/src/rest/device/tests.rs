@@ -6,7 +6,7 @@ use serde_json::json;
 use super::*;
 use crate::rest::error::dps;
 use crate::samples::{
-    ENDORSEMENT_KEY, OPERATION, group_entry, id, individual_entry, record, text, value,
+    ENDORSEMENT_KEY, OPERATION, certificate, group_entry, id, individual_entry, record, text, value,
 };
 
 fn address() -> Address {
@@ -83,6 +83,7 @@ fn the_keys_of_a_tpm_are_both_there_and_both_keys() {
         let body = TpmBody {
             endorsement_key: endorsement_key.to_owned(),
             storage_root_key: storage_root_key.map(str::to_owned),
+            endorsement_certificates: None,
         };
         body.keys().map(|_| ()).map_err(|fault| {
             let error = dps(&fault);
@@ -98,6 +99,31 @@ fn the_keys_of_a_tpm_are_both_there_and_both_keys() {
     ] {
         let (status, message) = keys(endorsement_key, storage_root_key).unwrap_err();
         assert_eq!(status, 400);
+        assert!(message.contains(named), "{message}");
+    }
+}
+
+#[test]
+fn endorsement_certificates_are_read_where_they_are_shown() {
+    let shown = |certificates: Value| {
+        let tpm = json!({"endorsementKey": "AToA", "endorsementCertificates": certificates});
+        let body = serde_json::to_vec(&json!({ "tpm": tpm })).unwrap();
+        let tpm = register_body(&id("dev-1"), &body).unwrap().tpm.unwrap();
+        tpm.certificates().map_err(|fault| dps(&fault).message)
+    };
+    assert_eq!(shown(Value::Null).unwrap(), []);
+    assert_eq!(shown(json!([])).unwrap(), []);
+    let (leaf, _) = certificate("tpm");
+    let text = STANDARD.encode(leaf.der());
+    assert_eq!(shown(json!([text, text])).unwrap(), [leaf.clone(), leaf.clone()]);
+    let cut = STANDARD.encode(&leaf.der()[..leaf.der().len() - 1]);
+    for (bad, named) in [
+        (json!(["?"]), "tpm.endorsementCertificates are not base64"),
+        (json!([text, ""]), "tpm.endorsementCertificates"),
+        (json!([cut]), "tpm.endorsementCertificates"),
+        (json!(vec![text; 17]), "tpm.endorsementCertificates are more than 16"),
+    ] {
+        let message = shown(bad).unwrap_err();
         assert!(message.contains(named), "{message}");
     }
 }

@@ -98,6 +98,7 @@ fn stranger(shown: Option<Mechanism>, because: Option<&Disbelief>) -> WireError 
                 | Disbelief::TokenExpired { .. }
                 | Disbelief::TokenResource
                 | Disbelief::EndorsementKey
+                | Disbelief::EndorsementCertificate { .. }
                 | Disbelief::Unanswered,
             )
             | None => "Invalid certificate.",
@@ -119,6 +120,8 @@ fn draft(fault: &DraftError) -> WireError {
         | DraftError::AttestationOfOther { .. }
         | DraftError::X509Members { .. }
         | DraftError::TpmGroup
+        | DraftError::MakersOfIndividual
+        | DraftError::CertifiesChanged
         | DraftError::SigningCertificatesOfIndividual
         | DraftError::ClientCertificatesOfGroup
         | DraftError::NoCertificate(_)

@@ -38,6 +38,7 @@ fn disbeliefs() -> Vec<Disbelief> {
         Disbelief::TokenResource,
         Disbelief::NotInChain,
         Disbelief::EndorsementKey,
+        Disbelief::EndorsementCertificate { because: because() },
         Disbelief::Unanswered,
         Disbelief::CaMissing { because: because() },
     ]
@@ -144,6 +145,8 @@ fn draft_errors() -> Vec<DraftError> {
         DraftError::AttestationOfOther { mechanism: Mechanism::X509, other: Mechanism::Tpm },
         DraftError::X509Members { given: 2 },
         DraftError::TpmGroup,
+        DraftError::MakersOfIndividual,
+        DraftError::CertifiesChanged,
         DraftError::SigningCertificatesOfIndividual,
         DraftError::ClientCertificatesOfGroup,
         DraftError::NoCertificate(member),

@@ -6,7 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 use model::{CertificateName, Secret, Timestamp};
 use provisioning::draft::{AttestationDraft, CertificateDraft, KeysDraft, TpmDraft, X509Draft};
 use provisioning::enrollment::{
-    GroupAttestation, IndividualAttestation, KeyPair, Mechanism, Slots,
+    Certified, GroupAttestation, IndividualAttestation, KeyPair, Mechanism, Slots,
 };
 use serde::{Deserialize, Serialize};
 
@@ -44,6 +44,8 @@ struct X509Json<'a> {
     signing_certificates: Option<SlotsJson<CertificateJson<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ca_references: Option<SlotsJson<&'a str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    certifies: Option<&'static str>,
 }
 
 #[derive(Serialize)]
@@ -129,6 +131,16 @@ impl<'a> AttestationJson<'a> {
             }),
             GroupAttestation::CaReferences(names) => bare
                 .with(X509Json { ca_references: Some(references(names)), ..X509Json::default() }),
+            GroupAttestation::MakerCertificates(slots) => bare.with(X509Json {
+                signing_certificates: Some(certificates(slots)),
+                certifies: Some(ENDORSEMENT_KEY),
+                ..X509Json::default()
+            }),
+            GroupAttestation::MakerReferences(names) => bare.with(X509Json {
+                ca_references: Some(references(names)),
+                certifies: Some(ENDORSEMENT_KEY),
+                ..X509Json::default()
+            }),
             GroupAttestation::SymmetricKey(pair) => bare.with_keys(pair, keys),
         }
     }
@@ -211,6 +223,7 @@ struct X509Read {
     signing_certificates: Option<SlotsRead<Object<CertificateRead>>>,
     #[serde(default, deserialize_with = "object")]
     ca_references: Option<SlotsRead<String>>,
+    certifies: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -241,6 +254,11 @@ struct KeysRead {
 
 const TYPES: &[&str] = &["tpm", "x509", "symmetricKey"];
 
+/// What the certificates below a group's CAs are for, in a member of ours that standard clients
+/// pass over; written for TPMs alone. See `docs/decisions/0007`.
+const CERTIFIES: &[&str] = &["deviceKey", ENDORSEMENT_KEY];
+const ENDORSEMENT_KEY: &str = "endorsementKey";
+
 /// Sorts what was read by its meaning.
 pub(super) fn draft(read: Option<AttestationRead>) -> Result<AttestationDraft, ApiFault> {
     let read = read.ok_or(ApiFault::MissingMember { member: "attestation" })?;
@@ -252,17 +270,25 @@ pub(super) fn draft(read: Option<AttestationRead>) -> Result<AttestationDraft, A
             endorsement_key: tpm.endorsement_key,
             storage_root_key: tpm.storage_root_key,
         }),
-        x509: read.x509.map(|x509| X509Draft {
-            client_certificates: x509.client_certificates.map(slots),
-            signing_certificates: x509.signing_certificates.map(slots),
-            ca_references: x509
-                .ca_references
-                .map(|names| Slots { primary: names.primary, secondary: names.secondary }),
-        }),
+        x509: read.x509.map(x509).transpose()?,
         symmetric_key: read.symmetric_key.map(|keys| KeysDraft {
             primary: keys.primary_key.map(Secret::new),
             secondary: keys.secondary_key.map(Secret::new),
         }),
+    })
+}
+
+fn x509(read: X509Read) -> Result<X509Draft, ApiFault> {
+    let values = [Certified::DeviceKey, Certified::EndorsementKey];
+    let certifies =
+        read.certifies.map(|given| word("attestation.x509.certifies", &given, CERTIFIES, &values));
+    Ok(X509Draft {
+        client_certificates: read.client_certificates.map(slots),
+        signing_certificates: read.signing_certificates.map(slots),
+        ca_references: read
+            .ca_references
+            .map(|names| Slots { primary: names.primary, secondary: names.secondary }),
+        certifies: certifies.transpose()?,
     })
 }
 

@@ -24,6 +24,7 @@ const X509: Shape = Shape(&[
     ("clientCertificates", Object(&SLOTS)),
     ("signingCertificates", Object(&SLOTS)),
     ("caReferences", Object(&Shape(&[("primary", Free), ("secondary", Free)]))),
+    ("certifies", Free),
 ]);
 const ATTESTATION: Shape = Shape(&[
     ("type", Free),

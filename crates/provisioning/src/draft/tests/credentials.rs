@@ -90,6 +90,7 @@ fn v_06_exactly_one_x509_member_is_demanded() {
         client_certificates: empty(),
         signing_certificates: empty(),
         ca_references: None,
+        certifies: None,
     };
     assert_eq!(refused(x509(two)), DraftError::X509Members { given: 2 });
 }

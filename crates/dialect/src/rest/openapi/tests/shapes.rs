@@ -94,8 +94,10 @@ fn enrollments_are_written_as_described() {
     }
     for attestation in [
         GroupAttestation::SymmetricKey(pair()),
-        GroupAttestation::SigningCertificates(both(leaf)),
-        GroupAttestation::CaReferences(both(root)),
+        GroupAttestation::SigningCertificates(both(leaf.clone())),
+        GroupAttestation::CaReferences(both(root.clone())),
+        GroupAttestation::MakerCertificates(both(leaf)),
+        GroupAttestation::MakerReferences(both(root)),
     ] {
         let entry = Group {
             id: group_id("g"),

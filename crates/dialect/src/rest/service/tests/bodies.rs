@@ -212,6 +212,12 @@ fn groups_of_every_kind_are_read() {
     assert!(matches!(entry.attestation, GroupAttestation::CaReferences(_)));
     let entry = put_group(&json!({
         "enrollmentGroupId": "group-1",
+        "attestation": {"type": "x509",
+            "x509": {"caReferences": {"primary": "root"}, "certifies": "endorsementKey"}},
+    }));
+    assert!(matches!(entry.attestation, GroupAttestation::MakerReferences(_)));
+    let entry = put_group(&json!({
+        "enrollmentGroupId": "group-1",
         "attestation": {"type": "symmetricKey", "symmetricKey": null},
         "credentialPolicyName": "policy",
     }));

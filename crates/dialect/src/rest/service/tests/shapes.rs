@@ -145,6 +145,32 @@ fn ca_references_are_written_as_names() {
     );
 }
 
+/// Beside our member it is a document that every standard client reads.
+#[test]
+fn makers_of_tpms_are_written_as_certificates() {
+    let (ca, _) = certificate("maker");
+    let name = |text| model::CertificateName::parse(text).unwrap();
+    let written = |attestation| {
+        let (settings, stamp) = (Settings::default(), stamp());
+        let group = Group { id: group_id("group-1"), attestation, settings, reprovision: None, stamp };
+        value(&utf8_json(&group::json(&group, Keys::Withheld)))["attestation"].clone()
+    };
+    let named = Slots { primary: Some(name("maker")), secondary: None };
+    assert_eq!(
+        written(GroupAttestation::MakerReferences(named)),
+        json!({"type": "x509",
+            "x509": {"caReferences": {"primary": "maker"}, "certifies": "endorsementKey"}})
+    );
+    let own = Slots { primary: Some(ca), secondary: None };
+    let own = written(GroupAttestation::MakerCertificates(own));
+    assert_eq!(
+        (&own["type"], &own["x509"]["certifies"]),
+        (&json!("x509"), &json!("endorsementKey"))
+    );
+    let info = &own["x509"]["signingCertificates"]["primary"]["info"];
+    assert_eq!(info["subjectName"], "CN=maker");
+}
+
 #[test]
 fn every_setting_is_written() {
     let host = |name| model::HostName::parse(name).unwrap();
