@@ -1,6 +1,8 @@
 //! Registration records: what became of a device's claim.
 
 use attestation::SymmetricKey;
+use attestation::tpm::{EndorsementKey, StorageRootKey};
+use attestation::x509::Certificate;
 use model::{DeviceId, Etag, HostName, RegistrationId, Sha256, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +10,7 @@ use serde_json::Value;
 use crate::enrollment::{EntryRef, Mechanism};
 use crate::explain::Explanation;
 use crate::reprovision::Order;
+use crate::view::{Evidence, RegistrationRequest, TpmEvidence};
 
 /// A registration record; its key is the registration id, unique in the instance.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -91,6 +94,53 @@ pub struct Pending {
     pub api_version: String,
     /// What the device sent along.
     pub payload: Option<Value>,
+    /// What a TPM showed beside its token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tpm: Option<ShownTpm>,
+}
+
+/// What a TPM shows when it registers and does not when it polls.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ShownTpm {
+    /// Base64 of the `TPM2B_PUBLIC`.
+    pub endorsement_key: String,
+    /// Base64 of the `TPM2B_PUBLIC`.
+    pub storage_root_key: String,
+    /// The endorsement certificate and those above it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub certificates: Vec<Certificate>,
+}
+
+impl Pending {
+    /// What is left to do of a call.
+    pub fn of(request: &RegistrationRequest, evidence: &Evidence) -> Self {
+        let tpm = match evidence {
+            Evidence::Tpm(shown) => Some(ShownTpm {
+                endorsement_key: shown.endorsement_key.to_base64(),
+                storage_root_key: shown.storage_root_key.to_base64(),
+                certificates: shown.certificates.clone(),
+            }),
+            Evidence::None | Evidence::X509(_) | Evidence::Sas(_) => None,
+        };
+        Self { api_version: request.api_version.clone(), payload: request.payload.clone(), tpm }
+    }
+
+    /// The evidence to go on with, of a poll that was believed; none where a TPM's keys were not
+    /// kept, or are none any more by today's rules.
+    pub fn evidence(&self, polled: &Evidence, mechanism: Mechanism) -> Option<Evidence> {
+        match (&self.tpm, polled, mechanism) {
+            (Some(shown), Evidence::Sas(token), _) => Some(Evidence::Tpm(Box::new(TpmEvidence {
+                endorsement_key: EndorsementKey::from_base64(&shown.endorsement_key).ok()?,
+                storage_root_key: StorageRootKey::from_base64(&shown.storage_root_key).ok()?,
+                certificates: shown.certificates.clone(),
+                token: Some(token.clone()),
+            }))),
+            (None, _, Mechanism::X509 | Mechanism::SymmetricKey) => Some(polled.clone()),
+            (Some(_), Evidence::None | Evidence::X509(_) | Evidence::Tpm(_), _)
+            | (None, _, Mechanism::Tpm) => None,
+        }
+    }
 }
 
 /// The status words of the wire, lower case there.

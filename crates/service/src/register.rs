@@ -12,7 +12,7 @@ use provisioning::decide::{
     Conclusion, Decision, PollVerdict, Rejection, Verdict, decide, decide_further, poll,
 };
 use provisioning::enrollment::{Certified, IndividualAttestation, Mechanism};
-use provisioning::registration::{Registration, RegistrationStatus};
+use provisioning::registration::{Pending, Registration, RegistrationStatus};
 use provisioning::reprovision;
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
 use store::Write;
@@ -22,7 +22,7 @@ use crate::error::{Retry, sorted};
 use crate::observe::{Decided, VerdictKind};
 use crate::{ApiError, Call, Fault, Service, environment};
 use identity::{Identity, wanted};
-use record::{commit_for, pending, record, tpm};
+use record::{commit_for, record, tpm};
 
 /// How long a refusal stands before the same refusal is written again: a device that retries for
 /// ever costs a read, not a commit (S-35, M-29).
@@ -201,13 +201,13 @@ impl Service {
                     });
                 }
                 (Turn::Further { operation_id, .. }, _) => operation_id.to_owned(),
-                (Turn::First, _) => match self.standing(&verdict, &view, request, now) {
+                (Turn::First, _) => match self.standing(&verdict, &view, claim, now) {
                     Some(operation_id) => return Ok(Attempted::Concluded { operation_id }),
                     None => self.operation_id(&view),
                 },
             };
             let is_begun = matches!(verdict, Verdict::Consult(_));
-            let mut record = record(&verdict, &view, request, explanation, &operation_id, now);
+            let mut record = record(&verdict, &view, claim, explanation, &operation_id, now);
             record.tpm = tpm(evidence, answered);
             record.etag = environment::etag(self.entropy.as_ref());
             let mut commit = commit_for(call, &view, &verdict, &record, evidence, now);
@@ -275,12 +275,10 @@ impl Service {
         let record = Box::new(record);
         match poll(registration_id, evidence, &view, &record, self.now()) {
             PollVerdict::Stored => {
-                // A TPM polls without the keys that its hub's key is wrapped for: it is taken up by
-                // its next call.
                 if let Some(pending) = &record.pending
-                    && record.mechanism != Mechanism::Tpm
+                    && let Some(evidence) = pending.evidence(evidence, record.mechanism)
                 {
-                    self.take_up(dps, registration_id, pending, evidence, &record.operation_id);
+                    self.take_up(dps, registration_id, pending, &evidence, &record.operation_id);
                 }
                 Ok(Polled::Record(record))
             }
@@ -300,20 +298,22 @@ impl Service {
         &self,
         verdict: &Verdict,
         view: &RegistrationView,
-        request: &RegistrationRequest,
+        claim: Claim<'_>,
         now: Timestamp,
     ) -> Option<String> {
         let record = &view.registration.as_ref()?.value;
+        // A TPM polls with the challenge that it answered, so its record has to be written.
+        if matches!(claim.evidence, Evidence::Tpm(_)) {
+            return None;
+        }
         let stands = match verdict {
-            // A TPM polls with the challenge that it answered, so its record has to be written.
             Verdict::Conclude(Conclusion::Disabled { entry }) => {
-                record.mechanism != Mechanism::Tpm
-                    && record.status == RegistrationStatus::Disabled
+                record.status == RegistrationStatus::Disabled
                     && record.decided_by == *entry
                     && now.since(record.updated) < REFUSAL_REWRITTEN_AFTER
             }
             Verdict::Consult(question) => {
-                record.pending.as_ref() == Some(&pending(request))
+                record.pending.as_ref() == Some(&Pending::of(claim.request, claim.evidence))
                     && record.decided_by == question.entry
                     && self.consultations.has(&record.operation_id)
             }

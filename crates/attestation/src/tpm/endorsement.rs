@@ -101,9 +101,7 @@ impl EndorsementKey {
     ///
     /// Source: `dps-device-api` §6.4.
     pub fn registration_id(&self) -> String {
-        let area = self.0.bytes();
-        let size = u16::try_from(area.len()).unwrap_or(u16::MAX);
-        base32(&sha256(&[size.to_be_bytes().as_slice(), area].concat()).0)
+        base32(&sha256(&self.0.sized()).0)
     }
 
     /// Whether a certificate is made out, as an endorsement certificate, for this key.

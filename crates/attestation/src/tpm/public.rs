@@ -118,6 +118,12 @@ impl PublicArea {
         &self.bytes
     }
 
+    /// The `TPM2B_PUBLIC`.
+    pub(super) fn sized(&self) -> Vec<u8> {
+        let size = u16::try_from(self.bytes.len()).unwrap_or(u16::MAX);
+        [size.to_be_bytes().as_slice(), &self.bytes].concat()
+    }
+
     pub(super) fn name(&self) -> Name {
         Name::of(&self.bytes)
     }
@@ -227,6 +233,11 @@ macro_rules! storage_key {
             /// Every variant of [`PublicError`] but `NotBase64`.
             pub fn from_bytes(bytes: &[u8]) -> Result<Self, PublicError> {
                 PublicArea::parse(bytes).map(Self)
+            }
+
+            /// Base64 of the `TPM2B_PUBLIC`, as it was read.
+            pub fn to_base64(&self) -> String {
+                STANDARD.encode(self.0.sized())
             }
 
             /// The key's Name.

@@ -7,10 +7,12 @@ use provisioning::enrollment::{EntryId, EntryRef, Mechanism};
 use provisioning::explain::Explanation;
 use provisioning::registration::{Pending, Registration, RegistrationStatus, TpmRegistration};
 use provisioning::reprovision::assigned_at;
-use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
+use provisioning::view::{Evidence, RegistrationView};
 use store::{AuditLine, Commit, Condition, RefusedBound, Write};
 
+use super::Claim;
 use crate::Call;
+
 /// Operations before the latest one that a device may still poll.
 const EARLIER_OPERATIONS_MAX: usize = 3;
 
@@ -53,7 +55,7 @@ pub(super) fn tpm(evidence: &Evidence, answered: Option<SymmetricKey>) -> Option
 pub(super) fn record(
     verdict: &Verdict,
     view: &RegistrationView,
-    request: &RegistrationRequest,
+    claim: Claim<'_>,
     explanation: Explanation,
     operation_id: &str,
     now: Timestamp,
@@ -110,7 +112,8 @@ pub(super) fn record(
         assignment,
         failure,
         payload,
-        pending: matches!(verdict, Verdict::Consult(_)).then(|| pending(request)),
+        pending: matches!(verdict, Verdict::Consult(_))
+            .then(|| Pending::of(claim.request, claim.evidence)),
         // Whoever was assigned has followed; whoever was not has yet to.
         reprovision: old.filter(|_| assigned_by.is_none()).and_then(|old| old.reprovision),
         assigned_at: match assigned_by {
@@ -127,10 +130,6 @@ pub(super) fn record(
         etag: old.map_or_else(|| model::Etag::new(""), |old| old.etag.clone()),
         explanation,
     }
-}
-
-pub(super) fn pending(request: &RegistrationRequest) -> Pending {
-    Pending { api_version: request.api_version.clone(), payload: request.payload.clone() }
 }
 
 fn decided_by(verdict: &Verdict, old: Option<&Registration>) -> EntryRef {

@@ -3,15 +3,17 @@
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use attestation::SymmetricKey;
 use model::limits;
 use provisioning::allocation::custom::{Answer, NoAnswer};
 use provisioning::enrollment::ProvisioningStatus;
-use provisioning::registration::{FailureKind, RegistrationStatus};
+use provisioning::registration::{FailureKind, Registration, RegistrationStatus};
 use provisioning::reprovision::DeviceData;
 use serde_json::{Value, json};
 use service::{Inquiry, PollError, Polled, Reprovision, Webhooks};
 use tokio::sync::Semaphore;
 
+use crate::tpm;
 use crate::world::{World, call, id, key, keyed};
 
 /// Answers with hub2 and a payload, as often as it was let to; notes whom it was asked about.
@@ -198,6 +200,57 @@ async fn what_a_crash_cut_off_is_taken_up_by_the_devices_poll() {
     assert_eq!(concluded(&world, "dev", &operation).await, "assigned");
     assert_eq!(webhook.asked(), ["dev"]);
     assert_eq!(world.record("dev").await.unwrap().payload, Some(json!({"zone": 4})));
+}
+
+/// A world with the enrollment `tpm`, which asks.
+async fn tpm_world(webhook: &Arc<TestWebhook>) -> World {
+    let world = World::asking(webhook.clone()).await;
+    let mut entry = custom("a.test");
+    entry["attestation"] = tpm::enrollment()["attestation"].clone();
+    world.put("tpm", &entry).await;
+    world
+}
+
+/// What a TPM's poll tells, which shows nothing but its token, once that is not `assigning`.
+async fn tpm_concluded(world: &World, key: &SymmetricKey, operation: &str) -> Registration {
+    loop {
+        let polls = world.token("tpm", key);
+        let Polled::Record(record) = world.poll("tpm", operation, &polls).await.unwrap() else {
+            panic!("disabled")
+        };
+        if record.status != RegistrationStatus::Assigning {
+            return *record;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn what_a_crash_cut_off_of_a_tpm_is_taken_up_by_its_poll() {
+    let world = tpm_world(&TestWebhook::new(0, None)).await;
+    let key = world.challenged().await;
+    let operation = world.register("tpm", &world.shown(Some(&key))).await.unwrap().operation_id;
+    let webhook = TestWebhook::new(1, None);
+    let world = world.restarted(webhook.clone()).await;
+    let record = tpm_concluded(&world, &key, &operation).await;
+    assert_eq!(record.status, RegistrationStatus::Assigned);
+    assert!(record.tpm.unwrap().authentication_key.is_some(), "its hub's key is wrapped for it");
+    assert!(record.pending.is_none());
+    assert_eq!(webhook.asked(), ["tpm"]);
+}
+
+/// Each call answers a challenge of its own, and polls with it.
+#[tokio::test]
+async fn a_tpm_that_calls_again_while_the_webhook_is_asked_polls_its_latest_call() {
+    let webhook = TestWebhook::new(0, None);
+    let world = tpm_world(&webhook).await;
+    let first = world.challenged().await;
+    world.register("tpm", &world.shown(Some(&first))).await.unwrap();
+    let key = world.challenged().await;
+    let operation = world.register("tpm", &world.shown(Some(&key))).await.unwrap().operation_id;
+    webhook.gate.add_permits(2);
+    let record = tpm_concluded(&world, &key, &operation).await;
+    assert_eq!(record.status, RegistrationStatus::Assigned);
 }
 
 #[tokio::test]

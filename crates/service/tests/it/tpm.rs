@@ -22,7 +22,7 @@ fn storage_root_key() -> StorageRootKey {
     StorageRootKey::from_base64(ENDORSEMENT_KEY).unwrap()
 }
 
-fn enrollment() -> serde_json::Value {
+pub fn enrollment() -> serde_json::Value {
     json!({"attestation": {"type": "tpm", "tpm": {"endorsementKey": ENDORSEMENT_KEY}}})
 }
 
@@ -34,7 +34,7 @@ async fn world() -> World {
 
 impl World {
     /// What the TPM shows, signed or not.
-    fn shown(&self, key: Option<&SymmetricKey>) -> Evidence {
+    pub fn shown(&self, key: Option<&SymmetricKey>) -> Evidence {
         let token = key.map(|key| match self.token("tpm", key) {
             Evidence::Sas(token) => token,
             other => panic!("{other:?}"),
@@ -52,7 +52,7 @@ impl World {
     }
 
     /// Is challenged, and unwraps the key as no other than the TPM could.
-    async fn challenged(&self) -> SymmetricKey {
+    pub async fn challenged(&self) -> SymmetricKey {
         match self.register("tpm", &self.shown(None)).await {
             Err(RegisterError::Challenge { authentication_key }) => {
                 assert!(authentication_key.len() > 700, "{}", authentication_key.len());

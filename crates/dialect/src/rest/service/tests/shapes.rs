@@ -152,7 +152,8 @@ fn makers_of_tpms_are_written_as_certificates() {
     let name = |text| model::CertificateName::parse(text).unwrap();
     let written = |attestation| {
         let (settings, stamp) = (Settings::default(), stamp());
-        let group = Group { id: group_id("group-1"), attestation, settings, reprovision: None, stamp };
+        let group =
+            Group { id: group_id("group-1"), attestation, settings, reprovision: None, stamp };
         value(&utf8_json(&group::json(&group, Keys::Withheld)))["attestation"].clone()
     };
     let named = Slots { primary: Some(name("maker")), secondary: None };
