@@ -12,6 +12,7 @@ exports.arguments = (own) => parseArgs({
     cert: { type: 'string' },
     'key-file': { type: 'string' },
     tpm: { type: 'string' },
+    'endorsement-certificate': { type: 'string', multiple: true },
     transport: { type: 'string', default: 'mqtt' },
     ...own,
   },

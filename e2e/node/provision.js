@@ -27,8 +27,12 @@ function credential(id) {
 }
 
 const security = credential(args['registration-id']);
+const transport = new TRANSPORTS[args.transport]();
+if (args['endorsement-certificate']) {
+  tpm.showCertificates(transport, args['endorsement-certificate']);
+}
 const client = ProvisioningDeviceClient.create(
-  args.host, args['id-scope'], new TRANSPORTS[args.transport](), security);
+  args.host, args['id-scope'], transport, security);
 if (args.payload !== undefined) {
   client.setProvisioningPayload(JSON.parse(args.payload));
 }

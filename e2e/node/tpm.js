@@ -1,6 +1,7 @@
 // The SDK's own TPM client, on a software TPM behind a Unix socket in place of /dev/tpm0.
 'use strict';
 
+const fs = require('fs');
 const net = require('net');
 const tss = require('tss.js');
 const { TpmAuthenticationProvider, TpmSecurityClient } = require('azure-iot-security-tpm');
@@ -47,6 +48,17 @@ exports.security = (registrationId, path) => {
   const tpm = new tss.Tpm(false);
   tpm.device = new SocketDevice(path);
   return new TpmSecurityClient(registrationId, tpm);
+};
+
+// Has the SDK's transport show these certificates too, files of DER, beside the TPM's keys.
+exports.showCertificates = (transport, files) => {
+  const certificates = files.map((file) => fs.readFileSync(file).toString('base64'));
+  const set = transport.setTpmInformation.bind(transport);
+  transport.setTpmInformation = (endorsementKey, storageRootKey) => {
+    set(endorsementKey, storageRootKey);
+    transport._tpmPublicKeys.endorsementCertificates = certificates;
+  };
+  return transport;
 };
 
 // What a hub device signs in with.

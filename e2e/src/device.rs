@@ -89,7 +89,11 @@ impl Credential<'_> {
                 .arg(&certificate.chain)
                 .arg("--key-file")
                 .arg(&certificate.key),
-            Self::Tpm(tpm) => command.current_dir(tpm.directory()).args(["--tpm", Tpm::SOCKET]),
+            Self::Tpm(tpm) => {
+                command.current_dir(tpm.directory()).args(["--tpm", Tpm::SOCKET]);
+                let shown = tpm.certificates().iter();
+                command.args(shown.flat_map(|file| ["--endorsement-certificate", file]))
+            }
         };
     }
 }
@@ -149,8 +153,14 @@ impl<'a> Provisioning<'a> {
         credential.give(&mut command);
         let answer = Conversation::start(command, format!("{sdk:?} {id}")).hear();
         let outcome = Outcome { sdk, answer };
-        let client = client(sdk, Purpose::Register, credential);
-        Notes::new(self.world, Purpose::Register, client).saw("", outcome.seen());
+        let is_as_published = match credential {
+            Credential::Tpm(tpm) => tpm.certificates().is_empty(),
+            Credential::Key(_) | Credential::Certificate(_) => true,
+        };
+        if is_as_published {
+            let client = client(sdk, Purpose::Register, credential);
+            Notes::new(self.world, Purpose::Register, client).saw("", outcome.seen());
+        }
         outcome
     }
 }

@@ -59,7 +59,7 @@ pub use replay::replay;
 pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};
 pub use server::Server;
-pub use tpm::Tpm;
+pub use tpm::{Tpm, TpmMaker};
 pub use webhook::Webhook;
 pub use wire::{Tls, Wire};
 pub use world::{World, az_world, bare_world, schemathesis_world, tpm_world, world};

@@ -1,6 +1,6 @@
 //! `muster iot dps enrollment-group`: entries for all devices of a CA or of a group key.
 
-use clap::{Args, Subcommand};
+use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
 use super::attestation_args::{Credentials, Removals, SlotEdits};
@@ -90,10 +90,24 @@ struct Create {
     credentials: Credentials,
     #[command(flatten)]
     authorities: CaNames,
+    /// What certificates below the CAs are for: the devices' own keys, or, with CAs of TPM makers,
+    /// the endorsement keys of TPMs. It can not be changed.
+    #[arg(long, value_enum, ignore_case = true)]
+    certifies: Option<Certified>,
     #[command(flatten)]
     settings: Settings,
     #[command(flatten)]
     dps: DpsArgs,
+}
+
+/// What a CA's certificates are for, in the service's words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "camelCase")]
+enum Certified {
+    /// Keys that devices show in TLS.
+    DeviceKey,
+    /// Endorsement keys of TPMs.
+    EndorsementKey,
 }
 
 #[derive(Debug, Args)]
@@ -206,13 +220,23 @@ impl Create {
     async fn run(self, session: &mut Session) -> Result {
         let id = &self.id.group_id;
         let x509 = self.credentials.has_certificates() || self.authorities.given();
-        let attestation = match x509 {
+        let mut attestation = match x509 {
             true if self.credentials.has_keys() => {
                 return Err(Failure::usage("a group attests by certificates or by keys, not both"));
             }
             true => slots(&self.credentials, &self.authorities)?.mechanism(),
             false => self.credentials.symmetric_key(),
         };
+        match self.certifies {
+            Some(_) if !x509 => {
+                return Err(Failure::usage("--certifies wants --certificate-path or --ca-name"));
+            }
+            Some(Certified::EndorsementKey) => {
+                attestation["x509"]["certifies"] = json!("endorsementKey");
+            }
+            // The service takes it to be so, as every other client does.
+            Some(Certified::DeviceKey) | None => {}
+        }
         let mut entry = self.settings.new_entry()?;
         entry.insert("enrollmentGroupId".into(), json!(id));
         entry.insert("attestation".into(), attestation);

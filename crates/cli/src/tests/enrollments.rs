@@ -225,6 +225,11 @@ async fn groups_attest_by_key_certificate_or_ca_name() {
             json!({"type": "x509", "x509": {"caReferences":
                 {"primary": "root", "secondary": "root2"}}}),
         ),
+        (
+            vec!["--cn", "maker", "--certifies", "endorsementKey"],
+            json!({"type": "x509", "x509": {"caReferences": {"primary": "maker"},
+                "certifies": "endorsementKey"}}),
+        ),
     ] {
         let mut words = vec!["iot", "dps", "enrollment-group", "create", "-l", LOGIN, "--gid", "g"];
         words.extend(given);
