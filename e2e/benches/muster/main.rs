@@ -1,6 +1,6 @@
 //! What Muster costs, beside what TLS costs anyway: `cargo bench -p e2e`.
 //!
-//! Phases, all unless some are named: `registrations`, `lookups` (and starts), `bulk`.
+//! Phases, all unless some are named: `registrations`, `lookups` (and starts), `bulk`, `tpm`.
 //! `--largest` looks up among ten million enrollments as well, which takes a while to write and
 //! some gigabytes; stores of enrollments are kept under the target folder for the next run.
 //! `--quick` makes all numbers small: it shows that the phases work, not what they cost.
@@ -32,7 +32,9 @@ mod register;
 mod registrations;
 mod seed;
 mod server;
+mod soft_tpm;
 mod stats;
+mod tpm;
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -82,6 +84,9 @@ fn main() {
     }
     if plan.has("bulk") {
         bulk::run(&fresh_dir("bulk"), plan.quick);
+    }
+    if plan.has("tpm") {
+        tpm::run(&fresh_dir("tpm"), plan.quick);
     }
 }
 

@@ -9,13 +9,13 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 /// How long a server under full load may be silent.
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const RESPONSES: &str = "$dps/registrations/res/#";
 const REGISTER: &str = "$dps/registrations/PUT/iotdps-register/?$rid=1";
 const POLL: &str = "$dps/registrations/GET/iotdps-get-operationstatus/?$rid=2";
 const MQTT_API: &str = "api-version=2019-03-31";
-const HTTPS_API: &str = "api-version=2021-06-01";
+pub(crate) const HTTPS_API: &str = "api-version=2021-06-01";
 const DISCONNECT: u8 = 0xe0;
 
 /// How long the steps of a registration took, as the device saw it.
