@@ -32,7 +32,6 @@ mod register;
 mod registrations;
 mod seed;
 mod server;
-mod soft_tpm;
 mod stats;
 mod tpm;
 

@@ -29,6 +29,7 @@ mod hostile_mqtt;
 mod hostile_names;
 mod hostile_pki;
 mod hostile_tokens;
+mod hostile_tpm;
 mod laptop;
 mod node_registry;
 mod node_service;

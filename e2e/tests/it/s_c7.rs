@@ -75,7 +75,7 @@ fn s_13_a_tpm_is_let_in_by_a_group_of_its_maker_with_node_http() {
         assert_eq!(scene.records_of("tpms"), [id.as_str()]);
         let credential = Credential::Tpm(&tpm);
         let sdk = Sdk::NodeMqtt;
-        let mut device = HubDevice::start(world, &scene.server, sdk, HUB1, &id, credential);
+        let device = HubDevice::start(world, &scene.server, sdk, HUB1, &id, credential);
         device.ready();
         drop(device);
 

@@ -140,6 +140,36 @@ fn a_token_that_is_no_answer_is_challenged_anew() {
     }
 }
 
+/// M-24: any storage root key will do, but the one that was challenged is the one that answers.
+#[test]
+fn d_25_an_answer_for_another_storage_root_key_is_none() {
+    let world = world();
+    let with_storage_key = |storage_root_key: &str, token: Option<SasToken>| {
+        let Evidence::Tpm(shown) = shown(KEY, token) else { panic!() };
+        let storage_root_key = StorageRootKey::from_base64(storage_root_key).unwrap();
+        Evidence::Tpm(Box::new(TpmEvidence { storage_root_key, ..*shown }))
+    };
+    let answered = signed(&challenged(&world));
+    assert_eq!(
+        world.verdict("tpm", &with_storage_key(OTHER_KEY, Some(answered.clone()))),
+        "assigned by tpm"
+    );
+    assert_eq!(world.verdict("tpm", &with_storage_key(KEY, Some(answered))), "challenge");
+    let Verdict::Challenge(other) = world.decision("tpm", &with_storage_key(KEY, None)).verdict
+    else {
+        panic!()
+    };
+    assert!(!other.same_as(&challenged(&world)));
+    assert_eq!(
+        world.verdict("tpm", &with_storage_key(KEY, Some(signed(&other)))),
+        "assigned by tpm"
+    );
+    assert_eq!(
+        world.verdict("tpm", &with_storage_key(OTHER_KEY, Some(signed(&other)))),
+        "challenge"
+    );
+}
+
 #[test]
 fn m_25_without_its_own_enrollment_a_tpm_is_refused_unchallenged() {
     let mut world = world();

@@ -169,6 +169,21 @@ fn a_tpm_in_a_group_has_the_registration_id_of_its_key_alone() {
     assert_eq!(makers.world.verdict(&name().to_uppercase(), &evidence), "challenge");
 }
 
+/// A TPM answers for its key whatever public area is shown, and would have a name by each.
+#[test]
+fn a_tpm_in_a_group_has_no_second_name() {
+    let makers = Makers::new();
+    let mut area = STANDARD.decode(OTHER_KEY).unwrap();
+    // A bit of its policy.
+    area[20] ^= 1;
+    let endorsement_key = EndorsementKey::from_bytes(&area).unwrap();
+    let second = endorsement_key.registration_id();
+    let Evidence::Tpm(shown) = shown(makers.chain(), None) else { panic!() };
+    let evidence = Evidence::Tpm(Box::new(TpmEvidence { endorsement_key, ..*shown }));
+    assert_ne!(second, name());
+    assert_eq!(makers.world.verdict(&second, &evidence), "401");
+}
+
 #[test]
 fn s_13_an_individual_enrollment_goes_before_the_group() {
     let mut makers = Makers::new();

@@ -1,7 +1,7 @@
 //! A TPM's way through the store: challenged, assigned, and its challenge consumed (D-25).
 
 use attestation::SymmetricKey;
-use attestation::tpm::{Challenge, EndorsementKey, StorageRootKey};
+use attestation::tpm::{CHALLENGE_SLOT, Challenge, EndorsementKey, StorageRootKey};
 use hub::identity::Authentication;
 use model::Timestamp;
 use provisioning::enrollment::{Mechanism, ProvisioningStatus};
@@ -134,6 +134,32 @@ async fn d_25_of_many_with_one_answer_one_registers() {
         challenged += usize::from(is_challenge(&answered));
     }
     assert_eq!((accepted, challenged), (1, 7));
+}
+
+/// Whoever else asks for challenges, any number of them, takes none from the TPM; its answer to
+/// one uses up all.
+#[tokio::test]
+async fn d_25_challenges_at_once_are_all_good_until_one_is_answered() {
+    let w = world().await;
+    let first = w.challenged().await;
+    for _ in 0..20 {
+        w.challenged().await;
+    }
+    let second = w.challenged().await;
+    assert!(w.register("tpm", &w.shown(Some(&first))).await.is_ok());
+    for key in [&first, &second] {
+        assert!(is_challenge(&w.register("tpm", &w.shown(Some(key))).await), "replayed");
+    }
+    assert!(w.register("tpm", &w.shown(Some(&w.challenged().await))).await.is_ok());
+}
+
+#[tokio::test]
+async fn d_25_an_answer_that_comes_too_late_is_challenged_anew() {
+    let w = world().await;
+    let key = w.challenged().await;
+    w.clock.advance(2 * CHALLENGE_SLOT.as_secs().cast_signed());
+    assert!(is_challenge(&w.register("tpm", &w.shown(Some(&key))).await));
+    assert!(w.record("tpm").await.is_none(), "nothing is written");
 }
 
 #[tokio::test]

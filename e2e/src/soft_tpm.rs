@@ -3,7 +3,6 @@
 //! It trusts the server: the integrity of what it takes in is not checked, which costs a real TPM
 //! a few hashes.
 
-use attestation::tpm::EndorsementKey;
 use aws_lc_rs::agreement::{self, ECDH_P256, PrivateKey, UnparsedPublicKey};
 use aws_lc_rs::cipher::{AES_128, DecryptingKey, DecryptionContext, UnboundCipherKey};
 use aws_lc_rs::digest::{SHA256, digest};
@@ -34,7 +33,11 @@ const TPM_NAME: &[u8] = b"\x30\x35\xa4\x33\x30\x31\x31\x2f\
     \x30\x0d\x06\x05\x67\x81\x05\x02\x02\x0c\x04soft\
     \x30\x0f\x06\x05\x67\x81\x05\x02\x03\x0c\x06id:2.0";
 
+/// The digits of base32, in lower case. Source: RFC 4648 §6.
+const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
+
 /// A key that others are wrapped for.
+#[derive(Debug)]
 struct Key {
     private: PrivateKey,
     point: Vec<u8>,
@@ -72,28 +75,42 @@ impl Key {
 }
 
 /// A TPM that was never seen before.
-pub(crate) struct SoftTpm {
+#[derive(Debug)]
+pub struct SoftTpm {
     endorsement: Key,
     storage: Key,
 }
 
 impl SoftTpm {
-    pub(crate) fn generate() -> Self {
+    /// Makes its keys.
+    pub fn generate() -> Self {
         Self { endorsement: Key::generate(ENDORSEMENT), storage: Key::generate(STORAGE) }
     }
 
-    /// The public areas of the two keys, base64.
-    pub(crate) fn keys(&self) -> [String; 2] {
+    /// The same TPM after its owner was cleared: with another storage root key.
+    #[must_use]
+    pub fn cleared(self) -> Self {
+        Self { storage: Key::generate(STORAGE), ..self }
+    }
+
+    /// The public areas of the two keys, base64: the endorsement key's first.
+    pub fn keys(&self) -> [String; 2] {
         [&self.endorsement, &self.storage].map(|key| STANDARD.encode(sized(&key.area)))
     }
 
     /// What SDKs name the TPM.
-    pub(crate) fn registration_id(&self) -> String {
-        EndorsementKey::from_bytes(&sized(&self.endorsement.area)).unwrap().registration_id()
+    pub fn registration_id(&self) -> String {
+        let hash = digest(&SHA256, &sized(&self.endorsement.area));
+        let bits: String = hash.as_ref().iter().map(|byte| format!("{byte:08b}")).collect();
+        let digits = bits.as_bytes().chunks(5).map(|five| {
+            let text = format!("{:0<5}", std::str::from_utf8(five).unwrap());
+            char::from(BASE32[usize::from_str_radix(&text, 2).unwrap()])
+        });
+        digits.collect()
     }
 
     /// Its endorsement certificate, base64 of DER.
-    pub(crate) fn certificate(&self, maker: &Issuer<'_, KeyPair>) -> String {
+    pub fn certificate(&self, maker: &Issuer<'_, KeyPair>) -> String {
         let mut params = CertificateParams::default();
         params.distinguished_name = DistinguishedName::new();
         params.is_ca = IsCa::ExplicitNoCa;
@@ -109,7 +126,12 @@ impl SoftTpm {
     }
 
     /// The key in an `authenticationKey`, base64 both: `TPM2_ActivateCredential`, `TPM2_Import`.
-    pub(crate) fn take_in(&self, authentication_key: &str) -> String {
+    /// From what was wrapped for another TPM comes a key too, but a wrong one.
+    ///
+    /// # Panics
+    ///
+    /// When that is no `authenticationKey` for keys of this kind.
+    pub fn take_in(&self, authentication_key: &str) -> String {
         let blob = STANDARD.decode(authentication_key).unwrap();
         let (credential, rest) = split(&blob);
         let (credential_secret, rest) = split(rest);
@@ -123,8 +145,7 @@ impl SoftTpm {
         let wrapped = self.storage.open(duplicate_secret, "DUPLICATE", &name, duplicate);
         let clear = decrypted(inner_key, &wrapped);
         let (_integrity, sensitive) = split(&clear);
-        let (sensitive, _) = split(sensitive);
-        let (_authorization, rest) = split(&sensitive[2..]);
+        let (_authorization, rest) = split(&sensitive[4..]);
         let (_seed_value, rest) = split(rest);
         STANDARD.encode(split(rest).0)
     }
@@ -135,7 +156,7 @@ fn name_of(area: &[u8]) -> Vec<u8> {
 }
 
 fn sized(bytes: &[u8]) -> Vec<u8> {
-    [(bytes.len() as u16).to_be_bytes().as_slice(), bytes].concat()
+    [u16::try_from(bytes.len()).unwrap().to_be_bytes().as_slice(), bytes].concat()
 }
 
 /// What follows a size of 16 bits, and the rest.
