@@ -352,7 +352,11 @@ impl Service {
             environment::key::<{ limits::SYMMETRIC_KEY_GENERATED_BYTES }>(self.entropy.as_ref());
         let made = self
             .change_dps(call, dps, ("dps.challenge-secret", dps.as_str()), |dps| {
-                dps.challenge_secret.get_or_insert_with(|| secret.clone());
+                // Of many that come at once one makes it, and the others have nothing to write.
+                if dps.challenge_secret.is_some() {
+                    return Err(ApiError::AlreadyExists);
+                }
+                dps.challenge_secret = Some(secret.clone());
                 Ok(())
             })
             .await;

@@ -17,6 +17,9 @@ fn endorsement_key() -> EndorsementKey {
     EndorsementKey::from_base64(ENDORSEMENT_KEY).unwrap()
 }
 
+/// More than a commit is tried again.
+const CALLERS: usize = 16;
+
 /// Any storage key will do.
 fn storage_root_key() -> StorageRootKey {
     StorageRootKey::from_base64(ENDORSEMENT_KEY).unwrap()
@@ -134,6 +137,23 @@ async fn d_25_of_many_with_one_answer_one_registers() {
         challenged += usize::from(is_challenge(&answered));
     }
     assert_eq!((accepted, challenged), (1, 7));
+}
+
+/// The first of an instance, when the secret of all challenges has yet to be made.
+#[tokio::test]
+async fn d_25_the_first_tpms_may_come_at_once() {
+    let w = world().await;
+    w.clock.gather(CALLERS);
+    let call = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(w.register("tpm", &w.shown(None)))
+    };
+    // The clock is looked at first when the secret is written, by all of them.
+    let answers: Vec<_> = std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..CALLERS).map(|_| scope.spawn(call)).collect();
+        callers.into_iter().map(|caller| caller.join().unwrap()).collect()
+    });
+    assert!(answers.iter().all(is_challenge), "{answers:?}");
 }
 
 /// Whoever else asks for challenges, any number of them, takes none from the TPM; its answer to
