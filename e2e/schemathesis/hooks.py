@@ -56,6 +56,12 @@ KNOWN = {
     "iotHubs": [["hub1.localhost"], ["hub1.localhost", "hub2.localhost"]],
     "webhookUrl": ["https://localhost/"],
     "apiVersion": ["2021-10-01"],
+    # Rules that shut out nobody here.
+    "ipFilterRules": [
+        [],
+        [{"filterName": "no", "action": "Reject", "ipMask": "203.0.113.0/24"}],
+        [{"filterName": "all", "action": "Accept", "ipMask": "0.0.0.0/0", "target": "deviceApi"}],
+    ],
     "deviceScope": ["ms-azure-iot-edge://edge-1"],
     "query": ["SELECT * FROM devices"],
     "etag": ["*"],

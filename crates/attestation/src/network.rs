@@ -111,6 +111,16 @@ impl Network {
     }
 }
 
+/// The networks that are private where an operator names none: those that no route of the public
+/// Internet leads to. Source: RFC 1918, RFC 3927, RFC 4193, RFC 4291 §2.5.6.
+const PRIVATE: [&str; 6] =
+    ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16", "fc00::/7", "fe80::/10"];
+
+/// The networks that are private where an operator names none.
+pub fn private_by_default() -> Vec<Network> {
+    PRIVATE.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
 /// What a rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Action {
@@ -361,6 +371,11 @@ mod tests {
             assert_eq!(admitted(from), Err(Refused::Public { from: ip(from) }), "{from}");
         }
         assert!(matches!(admitted("10.9.9.9"), Err(Refused::Rule { .. })));
+    }
+
+    #[test]
+    fn every_private_network_is_read() {
+        assert_eq!(private_by_default().len(), PRIVATE.len());
     }
 
     #[test]

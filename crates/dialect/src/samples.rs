@@ -1,6 +1,7 @@
 //! Values for tests.
 
 use attestation::SymmetricKey;
+use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
 use model::{
     CertificateName, DeviceId, EnrollmentGroupId, Etag, HostName, IdScope, RegistrationId,
@@ -152,6 +153,7 @@ pub(crate) fn instance() -> InstanceView {
             allocation_policy: AllocationPolicy::Hashed,
             linked_hubs: vec![linked("hub1.localhost"), linked("hub2.localhost")],
             policies: Vec::new(),
+            network: NetworkAccess::default(),
             quota: Quota::default(),
             challenge_secret: None,
             expiry_exceptions: Vec::new(),

@@ -22,6 +22,7 @@ pub(crate) fn register(fault: &RegisterError) -> WireError {
         }
         // Whoever can be challenged is told so by its driver; others can not have shown a TPM.
         RegisterError::Challenge { .. } => dps(&ApiFault::Unauthorized),
+        RegisterError::Network(because) => dps(&ApiFault::Address(because.to_string())),
         RegisterError::Fault(fault) => dps(&own(fault)),
     }
 }
@@ -48,6 +49,7 @@ pub(crate) fn dps_api(fault: &ApiError, missing: Missing) -> WireError {
         | ApiError::Twin(_)
         | ApiError::Invalid(_)
         | ApiError::QuotaReached { .. }
+        | ApiError::ShutsOut(_)
         | ApiError::Fault(_) => dps(&api(fault, missing)),
     }
 }
@@ -63,6 +65,7 @@ pub(crate) fn hub_api(fault: &ApiError, missing: Missing) -> WireError {
         | ApiError::Twin(_)
         | ApiError::Invalid(_)
         | ApiError::QuotaReached { .. }
+        | ApiError::ShutsOut(_)
         | ApiError::Fault(_) => hub(&api(fault, missing)),
     }
 }
@@ -77,6 +80,7 @@ fn api(fault: &ApiError, missing: Missing) -> ApiFault {
         ApiError::Twin(fault) => ApiFault::Invalid(fault.to_string()),
         ApiError::Invalid(because) => ApiFault::Invalid(because.clone()),
         ApiError::QuotaReached { what, max } => ApiFault::QuotaReached { what, max: *max },
+        ApiError::ShutsOut(because) => ApiFault::ShutsOut(because.to_string()),
         ApiError::Fault(fault) => own(fault),
     }
 }
@@ -85,7 +89,7 @@ fn api(fault: &ApiError, missing: Missing) -> ApiFault {
 pub(crate) fn connect(fault: &ConnectError) -> WireError {
     match fault {
         ConnectError::UnknownHub => hub(&ApiFault::NotFound(Missing::Hub)),
-        ConnectError::Denied(denied) => error::hub(*denied),
+        ConnectError::Denied(denied) => error::hub(denied),
         ConnectError::Closed(_) => hub(&ApiFault::Unauthorized),
         ConnectError::Fault(fault) => hub(&own(fault)),
     }

@@ -11,6 +11,7 @@
 
 mod faults;
 pub mod http;
+pub mod issuers;
 pub mod listener;
 mod log;
 pub mod metrics;
@@ -25,10 +26,12 @@ mod told;
 pub mod webhooks;
 pub mod websocket;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use attestation::access::Policy;
-use model::HostName;
+use attestation::network::{Api, NetworkAccess, Refused};
+use model::{HostName, ServiceName};
 use service::{Endpoint, Service};
 
 pub use http::AdminRight;
@@ -36,6 +39,7 @@ pub use presented::Intermediates;
 
 pub(crate) use log::refusal as log_refusal;
 
+use issuers::Issuers;
 use listener::{Accepted, Handler};
 use metrics::Metrics;
 use mqtt_driver::Transport;
@@ -46,6 +50,10 @@ pub struct Gateway {
     pub service: Arc<Service>,
     /// Who may administer.
     pub admin_policies: Vec<Policy<AdminRight>>,
+    /// From where; loopback always may.
+    pub admin_network: NetworkAccess,
+    /// Whose bearer tokens are taken.
+    pub issuers: Arc<dyn Issuers>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// What clients present beside their own certificates.
@@ -57,6 +65,13 @@ impl Gateway {
     pub(crate) fn endpoint_of(&self, host: Option<&str>) -> Option<Endpoint> {
         let host = HostName::parse(host?).ok()?;
         self.service.directory().endpoint(&host).cloned()
+    }
+
+    /// Whether a device may call a provisioning service from an address.
+    pub(crate) fn admit_device(&self, dps: &ServiceName, from: IpAddr) -> Result<(), Refused> {
+        let directory = self.service.directory();
+        let Some(dps) = directory.dps(dps) else { return Ok(()) };
+        dps.network.admit(from, Api::Device, self.service.private_networks())
     }
 
     /// Serves MQTT connections.

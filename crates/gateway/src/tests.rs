@@ -1,10 +1,12 @@
 //! A gateway over the model store, and calls to it.
 
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use async_trait::async_trait;
 use attestation::SymmetricKey;
+use attestation::network::NetworkAccess;
 use attestation::sas;
 use hub::telemetry::{Event, Position};
 use model::{HostName, IfMatch, RegistrationId, ServiceName, Timestamp};
@@ -93,6 +95,8 @@ pub(crate) struct World {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) counters: Arc<Counters>,
     pub(crate) certificates: Arc<CertificateStatus>,
+    /// Where calls come from.
+    pub(crate) from: SocketAddr,
     scope: String,
 }
 
@@ -119,6 +123,8 @@ impl World {
         let gateway = Gateway {
             service: Arc::new(service),
             admin_policies: Vec::new(),
+            admin_network: NetworkAccess::default(),
+            issuers: Arc::new(crate::issuers::Nobody),
             metrics,
             intermediates: Intermediates::default(),
         };
@@ -126,6 +132,7 @@ impl World {
             gateway: Arc::new(gateway),
             counters: Arc::default(),
             certificates: Arc::default(),
+            from: "127.0.0.1:4".parse().unwrap(),
             scope,
         }
     }
@@ -182,7 +189,7 @@ impl World {
     pub(crate) async fn exchange(&self, host: &str, request: &[u8]) -> String {
         let (client, server) = tokio::io::duplex(64 * 1024);
         let peer = Peer {
-            address: "127.0.0.1:4".parse().unwrap(),
+            address: self.from,
             server_name: Some(host.to_owned()),
             chain: Vec::new(),
             tls_version: TlsVersion::V1_3,
@@ -219,5 +226,5 @@ impl World {
 }
 
 pub(crate) fn call() -> Call {
-    Call { actor: "test".to_owned(), tracking_id: "t".to_owned(), protocol: "test" }
+    Call { actor: "test".to_owned(), tracking_id: "t".to_owned(), protocol: "test", from: None }
 }

@@ -1,6 +1,7 @@
 //! One hub: its names and its shared access policies.
 
 use attestation::access::Policy;
+use attestation::network::NetworkAccess;
 use model::{HostName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +14,9 @@ pub struct Hub {
     pub host: HostName,
     /// Who may use the service API.
     pub policies: Vec<Policy<Right>>,
+    /// From where it may be called.
+    #[serde(default)]
+    pub network: NetworkAccess,
     /// When it was made.
     pub created: Timestamp,
 }

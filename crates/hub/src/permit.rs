@@ -1,6 +1,9 @@
 //! Who may connect: one check, at connect and again at every change (invariant I6).
 
+use std::net::IpAddr;
+
 use attestation::access::{self, Policy};
+use attestation::network::{Api, Network, NetworkAccess, Refused};
 use attestation::sas::SasToken;
 use attestation::x509::Certificate;
 use model::{DeviceId, HostName, PolicyName, Timestamp, limits};
@@ -28,6 +31,10 @@ pub struct Authority<'a> {
     pub device: Option<&'a Device>,
     /// The hub's policies.
     pub policies: &'a [Policy<Right>],
+    /// From where the hub may be called.
+    pub network: &'a NetworkAccess,
+    /// The server's private networks.
+    pub private: &'a [Network],
 }
 
 /// A yes: which credential it rests on and until when.
@@ -53,8 +60,10 @@ pub enum Credential {
 }
 
 /// A no, with its reason; the device is told only that it is not authorized.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Denied {
+    /// It may not come from this address.
+    Network(Refused),
     /// No such identity.
     UnknownDevice,
     /// The identity is disabled.
@@ -79,17 +88,19 @@ pub enum Denied {
     OtherGeneration,
 }
 
-/// Judges whether a device may be connected now.
+/// Judges whether a device may be connected now, from where it is.
 ///
 /// # Errors
-/// [`Denied`] with the first reason, the evidence before the status: who can not prove
-/// possession learns nothing of the identity.
+/// [`Denied`] with the first reason, the address before all else, the evidence before the status:
+/// who can not prove possession learns nothing of the identity.
 pub fn permit(
     authority: Authority<'_>,
     device_id: &DeviceId,
+    from: IpAddr,
     evidence: &Evidence,
     now: Timestamp,
 ) -> Result<Permit, Denied> {
+    authority.network.admit(from, Api::Device, authority.private).map_err(Denied::Network)?;
     let device = authority.device.ok_or(Denied::UnknownDevice)?;
     let (credential, until) = match evidence {
         Evidence::None => return Err(Denied::NoEvidence),

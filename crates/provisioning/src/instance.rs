@@ -2,6 +2,7 @@
 
 use attestation::SymmetricKey;
 use attestation::access::Policy;
+use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
 use model::{
     CertificateName, Etag, HostName, IdScope, ServiceName, Timestamp, VerificationCode, limits,
@@ -25,6 +26,9 @@ pub struct Dps {
     pub linked_hubs: Vec<LinkedHub>,
     /// Who may use the service API.
     pub policies: Vec<Policy<Right>>,
+    /// From where it may be called (S-75).
+    #[serde(default)]
+    pub network: NetworkAccess,
     /// Counts that may not be passed.
     pub quota: Quota,
     /// What the challenges of TPMs are derived from (D-25); none until the first TPM shows itself.

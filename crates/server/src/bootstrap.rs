@@ -27,6 +27,7 @@ pub(crate) async fn bootstrap(service: &Service, wanted: &FirstStart) -> Result<
         actor: "first start".to_owned(),
         tracking_id: service.tracking_id(),
         protocol: "start",
+        from: None,
     };
     let named = |name: &str| {
         ServiceName::parse(name).map_err(|error| anyhow::anyhow!("first_start: {name:?} {error}"))

@@ -24,7 +24,9 @@ use provisioning::draft::{GroupDraft, IndividualDraft};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::possession::Vouched;
 use serde::Deserialize;
-use service::{CertificateRequest, DpsRequest, HubRequest, LinkRequest, PolicyKeys};
+use service::{
+    CertificateRequest, DpsRequest, HubRequest, LinkRequest, NetworkRequest, PolicyKeys,
+};
 
 use crate::config::{field, fields};
 use crate::pki::GivenCa;
@@ -291,7 +293,12 @@ impl Source<'_> {
         let host = self.parsed(read.host.as_deref(), at, "host", HostName::parse);
         let keys = self.each(read.policies, &format!("{at}.policies"), Self::keys);
         let devices = devices(self, read.devices, &format!("{at}.devices"));
-        Some(HubPart { name: name?, request: HubRequest { host }, keys, devices })
+        Some(HubPart {
+            name: name?,
+            request: HubRequest { host, ..HubRequest::default() },
+            keys,
+            devices,
+        })
     }
 
     fn dps(&mut self, value: toml::Value, at: &str) -> Option<DpsPart> {
@@ -306,6 +313,7 @@ impl Source<'_> {
                 AllocationRead::Static => AllocationPolicy::Static,
             }),
             quota: None,
+            network: NetworkRequest::default(),
         };
         let links = format!("{at}.linked_hubs");
         let links = read.linked_hubs.map(|items| self.each(items, &links, Self::link));

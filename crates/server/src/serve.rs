@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
+use attestation::network::NetworkAccess;
 use clap::Args;
+use gateway::issuers::Nobody;
 use gateway::listener::{Capacity, Counters, Listener};
 use gateway::metrics::{Metrics, Readings};
 use gateway::monitoring::Monitoring;
@@ -111,7 +113,14 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let lines = certificates.lines();
     let text = banner::banner(start, lifetime, &directory, &home.dir, &ca_file, &lines, &bound);
     let intermediates = Intermediates::default();
-    let gateway = Gateway { service, admin_policies: vec![policy], metrics, intermediates };
+    let gateway = Gateway {
+        service,
+        admin_policies: vec![policy],
+        admin_network: NetworkAccess::default(),
+        issuers: Arc::new(Nobody),
+        metrics,
+        intermediates,
+    };
     let gateway = Arc::new(gateway);
     let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
     let counters = Arc::new(Counters::default());

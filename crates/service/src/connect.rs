@@ -1,5 +1,6 @@
 //! A device signs in to its hub; a change takes that away again.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use hub::permit::{Authority, Denied, Evidence, Permit, permit};
@@ -29,6 +30,8 @@ pub struct Connecting {
     pub named: HostName,
     /// Who it says it is.
     pub device_id: DeviceId,
+    /// Where it comes from.
+    pub from: IpAddr,
     /// What it shows.
     pub evidence: Evidence,
 }
@@ -89,9 +92,9 @@ impl Service {
         &self,
         connecting: Connecting,
     ) -> Result<(Session, Permit), ConnectError> {
-        let Connecting { hub, named, device_id, evidence } = connecting;
+        let Connecting { hub, named, device_id, from, evidence } = connecting;
         // In the index first, the authority second: see `access::sessions`.
-        let session = self.sessions.enter((hub, device_id), named, evidence);
+        let session = self.sessions.enter((hub, device_id), named, from, evidence);
         let granted = self.judge(session.shared()).await?.map_err(ConnectError::Denied)?;
         session.grant(granted.clone()).await.map_err(ConnectError::Closed)?;
         Ok((session, granted))
@@ -102,10 +105,15 @@ impl Service {
         let (host, device_id) = &session.key;
         let view = self.store.device(host, device_id).await?;
         let directory = self.directory();
-        let policies = directory.hub(host).map(|hub| hub.policies.as_slice()).unwrap_or_default();
-        let device = view.as_ref().map(|view| &view.device.value);
-        let authority = Authority { host: &session.named, device, policies };
-        Ok(permit(authority, device_id, &session.evidence, self.now()))
+        let Some(hub) = directory.hub(host) else { return Ok(Err(Denied::UnknownDevice)) };
+        let authority = Authority {
+            host: &session.named,
+            device: view.as_ref().map(|view| &view.device.value),
+            policies: &hub.policies,
+            network: &hub.network,
+            private: &self.private_networks,
+        };
+        Ok(permit(authority, device_id, session.from, &session.evidence, self.now()))
     }
 
     /// Makes changes that are committed known to every live session, and returns when no session

@@ -135,6 +135,7 @@ impl Service {
             actor: format!("device {registration_id}"),
             tracking_id: self.tracking_id(),
             protocol: "taken up",
+            from: None,
         };
         let request = RegistrationRequest {
             registration_id: registration_id.clone(),

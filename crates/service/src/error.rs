@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use attestation::network::Refused;
 use attestation::tpm::SealError;
 use hub::twin::TwinError;
 use provisioning::draft::DraftError;
@@ -80,6 +81,8 @@ pub enum ApiError {
         /// The bound.
         max: u64,
     },
+    /// It would take the service API from the address that asks for it.
+    ShutsOut(Refused),
     /// We failed.
     Fault(Fault),
 }
@@ -119,6 +122,7 @@ impl fmt::Display for ApiError {
             Self::Twin(error) => write!(f, "{error}"),
             Self::Invalid(because) => f.write_str(because),
             Self::QuotaReached { what, max } => write!(f, "there are {max} {what} already"),
+            Self::ShutsOut(because) => write!(f, "it would shut out its caller: {because}"),
             Self::Fault(fault) => write!(f, "{fault}"),
         }
     }

@@ -1,6 +1,7 @@
 //! Provisioning services and hubs, and the links between them.
 
 use attestation::access::Policy;
+use attestation::network::{IpFilterRule, NetworkAccess, PublicNetworkAccess};
 use hub::instance::{Hub, Right as HubRight};
 use model::{HostName, IdScope, IfMatch, PolicyName, ServiceName, limits};
 use provisioning::enrollment::AllocationPolicy;
@@ -22,6 +23,19 @@ pub struct DpsRequest {
     pub allocation_policy: Option<AllocationPolicy>,
     /// Bounds that differ from the defaults.
     pub quota: Option<Quota>,
+    /// From where it may be called.
+    pub network: NetworkRequest,
+}
+
+/// What an operator may say of the addresses that a service may be called from.
+#[derive(Clone, Debug, Default)]
+pub struct NetworkRequest {
+    /// The switch; as it is where nothing is said.
+    pub public: Option<PublicNetworkAccess>,
+    /// All rules; as they are where nothing is said.
+    pub rules: Option<Vec<IpFilterRule>>,
+    /// Whether it is done even if it takes the service API from who asks for it.
+    pub force: bool,
 }
 
 /// What an operator may say of a hub.
@@ -29,6 +43,8 @@ pub struct DpsRequest {
 pub struct HubRequest {
     /// The host; `{name}.localhost` where none is given.
     pub host: Option<HostName>,
+    /// From where it may be called.
+    pub network: NetworkRequest,
 }
 
 /// What an operator may say of a linked hub.
@@ -94,6 +110,8 @@ impl Service {
                 return Err(ApiError::Invalid(format!("idScope: {id_scope} is taken")));
             }
             let old = existing.map(|dps| dps.value.clone());
+            let network =
+                self.network(call, old.as_ref().map(|old| &old.network), &request.network)?;
             let dps = Dps {
                 name: name.clone(),
                 id_scope,
@@ -107,6 +125,7 @@ impl Service {
                     Some(old) => old.policies.clone(),
                     None => self.dps_policies(),
                 },
+                network,
                 quota: request
                     .quota
                     .or_else(|| old.as_ref().map(|old| old.quota))
@@ -163,7 +182,8 @@ impl Service {
         all.into_iter().find(|hub| hub.value.name == *name).ok_or(ApiError::NotFound)
     }
 
-    /// Creates a hub; an existing one is returned as it is.
+    /// Creates a hub, or changes from where it may be called: sessions of devices that may not
+    /// come from where they are end first.
     ///
     /// # Errors
     /// [`ApiError`]; a host that another service has is `Invalid`, and so is a new host for an
@@ -179,18 +199,30 @@ impl Service {
             let existing = all.iter().find(|hub| hub.value.name == *name);
             let host = host_of(request.host.as_ref(), existing.map(|hub| &hub.value.host), name)?;
             if let Some(existing) = existing {
-                if existing.value.host == host {
-                    return Ok(existing.value.clone());
+                let before = &existing.value;
+                if before.host != host {
+                    return Err(ApiError::Invalid(
+                        "hostName: a hub keeps its host, by which its devices know it".to_owned(),
+                    ));
                 }
-                return Err(ApiError::Invalid(
-                    "hostName: a hub keeps its host, by which its devices know it".to_owned(),
-                ));
+                let network = self.network(call, Some(&before.network), &request.network)?;
+                if network == before.network {
+                    return Ok(before.clone());
+                }
+                let audited = ("hub.network", name.as_str());
+                return self
+                    .change_hub(call, name, audited, |hub| {
+                        hub.network = self.network(call, Some(&hub.network), &request.network)?;
+                        Ok(())
+                    })
+                    .await;
             }
             self.host_is_free(&host, name).await?;
             let hub = Hub {
                 name: name.clone(),
                 host: host.clone(),
                 policies: self.hub_policies(),
+                network: self.network(call, None, &request.network)?,
                 created: self.now(),
             };
             let commit = Commit {
@@ -372,6 +404,29 @@ impl Service {
             action: action.to_owned(),
             subject: subject.to_owned(),
             tracking_id: call.tracking_id.clone(),
+        }
+    }
+
+    /// What comes of a wish; one that shuts out who has it is refused unless it is forced.
+    fn network(
+        &self,
+        call: &Call,
+        before: Option<&NetworkAccess>,
+        request: &NetworkRequest,
+    ) -> Result<NetworkAccess, ApiError> {
+        let before = before.cloned().unwrap_or_default();
+        let after = NetworkAccess {
+            public: request.public.unwrap_or(before.public),
+            rules: request.rules.clone().unwrap_or_else(|| before.rules.clone()),
+        };
+        after.check().map_err(ApiError::Invalid)?;
+        let shut_out = match (call.from, request.force) {
+            (Some(from), false) => before.shuts_out(&after, from, &self.private_networks),
+            (Some(_) | None, _) => None,
+        };
+        match shut_out {
+            Some(because) => Err(ApiError::ShutsOut(because)),
+            None => Ok(after),
         }
     }
 

@@ -34,8 +34,10 @@ mod reprovision;
 mod search;
 mod send;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
+use attestation::network::{self, Network};
 use store::{Store, StoreWork};
 
 pub use attesting::{Attesting, Holder};
@@ -46,7 +48,7 @@ pub use devices::Demand;
 pub use directory::{Directory, Endpoint};
 pub use environment::{Clock, Entropy};
 pub use error::{ApiError, Fault};
-pub use instances::{DpsRequest, HubRequest, LinkRequest};
+pub use instances::{DpsRequest, HubRequest, LinkRequest, NetworkRequest};
 pub use load::Loaded;
 pub use orphans::Purged;
 pub use policy_keys::PolicyKeys;
@@ -75,6 +77,7 @@ pub struct Service {
     observer: Arc<dyn Observer>,
     webhooks: Arc<dyn Webhooks>,
     consultations: Arc<Consultations>,
+    private_networks: Vec<Network>,
 }
 
 /// Who asks, and the id by which the call can be found again.
@@ -86,6 +89,8 @@ pub struct Call {
     pub tracking_id: String,
     /// The protocol, for explanations: `mqtt`, `mqtt-ws`, `https`.
     pub protocol: &'static str,
+    /// Where it comes from; none for what the server does of itself.
+    pub from: Option<IpAddr>,
 }
 
 impl Service {
@@ -112,6 +117,7 @@ impl Service {
             observer: Arc::new(Nobody),
             webhooks: Arc::new(consult::Silent),
             consultations: Arc::default(),
+            private_networks: network::private_by_default(),
         };
         service.reload_directory().await?;
         Ok(service)
@@ -129,6 +135,18 @@ impl Service {
     pub fn with_webhooks(mut self, webhooks: Arc<dyn Webhooks>) -> Self {
         self.webhooks = webhooks;
         self
+    }
+
+    /// The same service, with other private networks than the usual ones.
+    #[must_use]
+    pub fn with_private_networks(mut self, networks: Vec<Network>) -> Self {
+        self.private_networks = networks;
+        self
+    }
+
+    /// The networks that are let in where public network access is disabled.
+    pub fn private_networks(&self) -> &[Network] {
+        &self.private_networks
     }
 
     /// The instant by the service's clock.

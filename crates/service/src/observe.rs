@@ -326,9 +326,8 @@ impl Service {
         let dps = claim.dps;
         let tell = |observed: Observed<'_>| self.observer.observe(&observed);
         let decided = match attempted {
-            Err(RegisterError::UnknownService) | Ok(Attempted::Asks(..) | Attempted::Overtaken) => {
-                return;
-            }
+            Err(RegisterError::UnknownService | RegisterError::Network(_))
+            | Ok(Attempted::Asks(..) | Attempted::Overtaken) => return,
             Err(RegisterError::Fault(_)) => None,
             Err(RegisterError::Rejected(..) | RegisterError::Challenge { .. })
             | Ok(Attempted::Concluded { .. } | Attempted::Begun { .. }) => decided,

@@ -5,6 +5,7 @@ mod record;
 
 use std::sync::Arc;
 
+use attestation::network::{Api, Refused};
 use model::{RegistrationId, ServiceName, Timestamp, limits};
 use provisioning::admit::token_resource;
 use provisioning::allocation::custom::{Consulted, Question};
@@ -40,6 +41,8 @@ pub struct Accepted {
 pub enum RegisterError {
     /// There is no such provisioning service.
     UnknownService,
+    /// It may not come from this address; nothing was written.
+    Network(Refused),
     /// The rules refuse it; nothing was written.
     Rejected(Rejection, Option<Mechanism>),
     /// A TPM has to prove itself first; nothing was written.
@@ -154,6 +157,12 @@ impl Service {
         for attempt in 0..=limits::COMMIT_RETRIES_MAX {
             let view = self.view(dps, &request.registration_id, evidence).await?;
             let view = view.ok_or(RegisterError::UnknownService)?;
+            if let Some(from) = call.from {
+                let network = &view.instance.dps.network;
+                network
+                    .admit(from, Api::Device, &self.private_networks)
+                    .map_err(RegisterError::Network)?;
+            }
             if lacks_challenge_secret(&view, evidence) {
                 self.make_challenge_secret(call, dps).await?;
                 continue;

@@ -3,6 +3,7 @@
 //! Its resources have the shape of the ARM resources that they stand for (`dps-service-api` §4).
 
 mod exception;
+mod network;
 mod policy;
 mod registrations;
 
@@ -22,6 +23,7 @@ use super::segments;
 use crate::json::{Object, read};
 
 pub use exception::{ExceptionBody, ExceptionJson, ExceptionRoute, exception_body, exception_json};
+pub use network::{NetworkBody, NetworkJson, force};
 pub use policy::{KeyJson, PolicyRoute, RightName, key_json, policy_body, renew_body};
 pub use registrations::{
     ORPHANED_PAGE, OrphanedJson, PurgedJson, RegistrationsRoute, after, group_registrations_json,
@@ -229,6 +231,8 @@ pub struct DpsProperties<'a> {
     device_provisioning_host_name: &'a str,
     allocation_policy: &'static str,
     iot_hubs: Vec<LinkJson<'a>>,
+    #[serde(flatten)]
+    network: NetworkJson<'a>,
     quota: QuotaJson,
 }
 
@@ -256,6 +260,8 @@ pub struct LinkJson<'a> {
 pub struct HubProperties<'a> {
     host_name: &'a str,
     state: &'static str,
+    #[serde(flatten)]
+    network: NetworkJson<'a>,
 }
 
 /// Properties of a CA certificate.
@@ -328,6 +334,7 @@ pub fn dps_json(dps: &Dps) -> ResourceJson<'_, DpsProperties<'_>> {
                 AllocationPolicy::Custom => "Custom",
             },
             iot_hubs: dps.linked_hubs.iter().map(link_json).collect(),
+            network: network::json(&dps.network),
             quota: QuotaJson {
                 registrations: dps.quota.registrations,
                 individual_enrollments: dps.quota.individual_enrollments,
@@ -352,7 +359,11 @@ pub fn hub_json(hub: &Hub) -> ResourceJson<'_, HubProperties<'_>> {
     ResourceJson {
         name: hub.name.as_str(),
         etag: None,
-        properties: HubProperties { host_name: hub.host.as_str(), state: "Active" },
+        properties: HubProperties {
+            host_name: hub.host.as_str(),
+            state: "Active",
+            network: network::json(&hub.network),
+        },
     }
 }
 
@@ -390,6 +401,8 @@ pub struct DpsBody {
     pub id_scope: Option<IdScope>,
     /// Its default allocation policy.
     pub allocation_policy: Option<AllocationPolicy>,
+    /// From where it may be called.
+    pub network: NetworkBody,
 }
 
 /// What may be said of a linked hub.
@@ -407,6 +420,8 @@ pub struct LinkBody {
 pub struct HubBody {
     /// Its host.
     pub host: Option<HostName>,
+    /// From where it may be called.
+    pub network: NetworkBody,
 }
 
 /// What is uploaded as a CA certificate.
@@ -429,6 +444,8 @@ struct ServiceProperties {
     host_name: Option<String>,
     id_scope: Option<String>,
     allocation_policy: Option<String>,
+    public_network_access: Option<String>,
+    ip_filter_rules: Option<Vec<Object<network::RuleMembers>>>,
 }
 
 #[derive(Deserialize)]
@@ -458,7 +475,9 @@ fn host(text: Option<String>) -> Result<Option<HostName>, ApiFault> {
 /// # Errors
 /// [`ApiFault`].
 pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
-    let ServiceProperties { host_name, id_scope, allocation_policy } = service_properties(body)?;
+    let read = service_properties(body)?;
+    let ServiceProperties { host_name, id_scope, allocation_policy, .. } = read;
+    let network = network::read(read.public_network_access, read.ip_filter_rules)?;
     let id_scope = id_scope
         .map(|text| IdScope::parse(&text))
         .transpose()
@@ -471,7 +490,7 @@ pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
         _ => Err(ApiFault::UnknownWord { member: "allocationPolicy", given: text, known }),
     };
     let allocation_policy = allocation_policy.map(policy).transpose()?;
-    Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy })
+    Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy, network })
 }
 
 /// Reads the body of `PUT hubs/{name}`; it may be empty.
@@ -479,7 +498,9 @@ pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
 /// # Errors
 /// [`ApiFault`].
 pub fn hub_body(body: &[u8]) -> Result<HubBody, ApiFault> {
-    Ok(HubBody { host: host(service_properties(body)?.host_name)? })
+    let read = service_properties(body)?;
+    let network = network::read(read.public_network_access, read.ip_filter_rules)?;
+    Ok(HubBody { host: host(read.host_name)?, network })
 }
 
 /// Reads the body of `PUT dps/{name}/linked-hubs/{hub}`; it may be empty.

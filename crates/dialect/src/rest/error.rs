@@ -10,6 +10,7 @@ mod hub;
 #[cfg(test)]
 mod tests;
 
+use attestation::bearer::Denied;
 use model::Timestamp;
 use provisioning::registration::FailureKind;
 use serde::Serialize;
@@ -39,6 +40,8 @@ pub struct WireError {
     pub message: String,
     /// Seconds to wait before the call is worth repeating.
     pub retry_after: Option<u32>,
+    /// How the caller can show who it is (RFC 9110 section 11.6.1).
+    pub challenge: Option<String>,
     /// The code's name, for the header and the text of a hub's errors.
     ///
     /// Source: C# SDK `iothub/service/src/Common/Exceptions/ErrorCode.cs`, whose enumeration is
@@ -59,7 +62,7 @@ impl Code {
             message.truncate(at);
             message.push('…');
         }
-        WireError { status, code, message, retry_after: None, hub_code_name }
+        WireError { status, code, message, retry_after: None, challenge: None, hub_code_name }
     }
 
     /// For what passes by itself.
@@ -112,6 +115,13 @@ impl WireError {
         })
     }
 
+    /// The same error, which tells that a bearer token would be looked at (RFC 6750 section 3).
+    #[must_use]
+    pub fn asking_for_a_token(mut self) -> Self {
+        self.challenge.get_or_insert_with(|| "Bearer".to_owned());
+        self
+    }
+
     /// Whether it refuses the method alone, so that the answer names those that there are.
     pub const fn refuses_method(&self) -> bool {
         self.status == 405
@@ -126,6 +136,7 @@ impl WireError {
             ("x-ms-error-code", self.code.to_string()),
         ];
         headers.extend(self.retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
+        headers.extend(self.challenge.clone().map(|scheme| ("WWW-Authenticate", scheme)));
         headers
     }
 
@@ -138,8 +149,33 @@ impl WireError {
             ("iothub-errorcode", self.hub_code_name.to_owned()),
         ];
         headers.extend(self.retry_after.map(|seconds| ("Retry-After", seconds.to_string())));
+        headers.extend(self.challenge.clone().map(|scheme| ("WWW-Authenticate", scheme)));
         headers
     }
+}
+
+/// A bearer is told what was wrong with a token that a trusted issuer has signed, and of any other
+/// that it is not believed. Source: RFC 6750 section 3.1.
+fn bearer(denied: &Denied, unbelieved: Code, not_enough: Code) -> WireError {
+    let told = denied.told();
+    let (code, error) = match denied {
+        Denied::Right => (not_enough, "insufficient_scope"),
+        Denied::TooLong
+        | Denied::Malformed
+        | Denied::Algorithm
+        | Denied::UnknownIssuer
+        | Denied::UnknownKey { .. }
+        | Denied::Signature
+        | Denied::Expired
+        | Denied::NotYetValid
+        | Denied::Audience
+        | Denied::Subject => (unbelieved, "invalid_token"),
+    };
+    let description =
+        told.map(|told| format!(", error_description=\"{told}\"")).unwrap_or_default();
+    let challenge = Some(format!("Bearer error=\"{error}\"{description}"));
+    let message = told.map_or_else(|| "Unauthorized".to_owned(), |told| format!("{told}."));
+    WireError { challenge, ..code.says(message) }
 }
 
 /// The error code in the record of a device that was let in but not assigned.

@@ -6,14 +6,18 @@ mod registrations;
 
 use std::sync::Arc;
 
-use attestation::access::{self, Policy};
+use attestation::bearer::{self, Access};
+use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
 use dialect::json::utf8_json;
 use dialect::rest::admin::{self, CertificateRoute, DpsRoute, HubRoute, Route};
-use dialect::rest::error::{self, ApiFault, Missing, WireError};
+use dialect::rest::error::{ApiFault, Missing, WireError};
 use model::{HostName, IfMatch, ServiceName};
-use service::{ApiError, Call, CertificateRequest, DpsRequest, HubRequest, LinkRequest};
+use service::{
+    ApiError, Call, CertificateRequest, DpsRequest, HubRequest, LinkRequest, NetworkRequest,
+};
 
+use super::access::{self, Guard};
 use super::{Asked, Reply};
 use crate::metrics::Operation;
 use crate::{Gateway, faults};
@@ -30,7 +34,7 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply
     let fault = |fault: ApiFault| faults::dps(&fault);
     let route = admin::route(&asked.method, &asked.path);
     asked.note(route.as_ref().map_or(Operation::Unknown, operation));
-    let call = authorize(gateway, &asked)?;
+    let call = authorize(gateway, &asked, route.as_ref())?;
     let route = route.map_err(fault)?;
     asked.api_version().map_err(fault)?;
     match route {
@@ -91,6 +95,7 @@ async fn dps(
                 id_scope: body.id_scope,
                 allocation_policy: body.allocation_policy,
                 quota: None,
+                network: network(asked, body.network)?,
             };
             let made = own.put_dps(call, &name, request).await.map_err(failed)?;
             Ok(one(&admin::dps_json(&made)))
@@ -196,7 +201,8 @@ async fn hubs(
         }
         HubRoute::Put(name) => {
             let body = admin::hub_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
-            let made = own.put_hub(call, &name, HubRequest { host: body.host }).await;
+            let network = network(asked, body.network)?;
+            let made = own.put_hub(call, &name, HubRequest { host: body.host, network }).await;
             Ok(one(&admin::hub_json(&made.map_err(failed)?)))
         }
         HubRoute::Delete(name) => {
@@ -223,14 +229,51 @@ fn hub_named(gateway: &Gateway, text: &str) -> Result<HostName, WireError> {
         .ok_or_else(|| faults::dps(&ApiFault::NotFound(Missing::Hub)))
 }
 
-fn authorize(gateway: &Gateway, asked: &Asked) -> Result<Call, WireError> {
-    let token = asked.token().ok_or_else(|| faults::dps(&ApiFault::Unauthorized))?;
-    let policies: &[Policy<AdminRight>] = &gateway.admin_policies;
+fn authorize(
+    gateway: &Gateway,
+    asked: &Asked,
+    route: Result<&Route, &ApiFault>,
+) -> Result<Call, WireError> {
+    let from_here = NetworkAccess::default();
+    let guard = Guard {
+        at: bearer::Service::Admin,
+        // Nobody locks out who sits at the server.
+        network: match asked.peer.address.ip().to_canonical().is_loopback() {
+            true => &from_here,
+            false => &gateway.admin_network,
+        },
+        policies: &gateway.admin_policies,
+        needed: route.map_or(Access::Read, |route| needs(&asked.method, route)),
+    };
     let granted = |rights: &[AdminRight]| rights.contains(&AdminRight::All);
-    let policy =
-        access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
-            .map_err(error::dps)?;
-    Ok(asked.signed_by(&policy.name))
+    access::authorize(gateway, asked, &guard, granted)
+        .map(|caller| caller.call)
+        .map_err(|refusal| refusal.dps(gateway))
+}
+
+/// What a role must be enough for.
+fn needs(method: &str, route: &Route) -> Access {
+    match route {
+        Route::Dps(DpsRoute::Keys(_) | DpsRoute::Policy(..))
+        | Route::Hubs(HubRoute::Keys(_) | HubRoute::Policy(..)) => Access::Own,
+        Route::Dps(_)
+        | Route::Certificates(..)
+        | Route::Exceptions(..)
+        | Route::Registrations(..)
+        | Route::Hubs(_)
+        | Route::Explanations(_) => {
+            if method == "GET" {
+                Access::Read
+            } else {
+                Access::Write
+            }
+        }
+    }
+}
+
+fn network(asked: &Asked, body: admin::NetworkBody) -> Result<NetworkRequest, WireError> {
+    let force = admin::force(&asked.query).map_err(|fault| faults::dps(&fault))?;
+    Ok(NetworkRequest { public: body.public, rules: body.rules, force })
 }
 
 fn one(json: &impl serde::Serialize) -> Reply {

@@ -24,6 +24,9 @@ pub(super) async fn answer(
     asked.note(operation(&route));
     let (Route::Register(address) | Route::Poll(address, _) | Route::Lookup(address)) = &route;
     let dps = service_of(gateway, at, address).map_err(fault)?;
+    gateway
+        .admit_device(&dps, asked.peer.address.ip())
+        .map_err(|because| fault(ApiFault::Address(because.to_string())))?;
     let version = asked.api_version().map_err(fault)?;
     let evidence = evidence(gateway, &asked);
     let id = &address.registration_id;

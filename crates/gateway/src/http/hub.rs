@@ -4,14 +4,15 @@ use ::hub::identity::Device;
 use ::hub::instance::{Right, grants};
 use ::hub::permit::Evidence;
 use ::hub::twin::How;
-use attestation::access;
+use attestation::bearer::{self, Access, Role};
 use dialect::json::utf8_json;
-use dialect::rest::error::{self, ApiFault, Missing, WireError};
+use dialect::rest::error::{ApiFault, Missing, WireError};
 use dialect::rest::hub::{self, ConnectionState, Presence, Route, Telling, telemetry};
 use dialect::rest::service::media_type;
 use model::{DeviceId, HostName, Timestamp, limits};
 use service::{ApiError, Call, Connecting, DeviceView, Message, SendError};
 
+use super::access::{self, Caller, Guard};
 use super::{Asked, Reply, bulk, search};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
@@ -34,6 +35,23 @@ const fn needs(route: &Route) -> &'static [Right] {
         }
         Route::GetTwin(_) | Route::PatchTwin(_) | Route::PutTwin(_) => &[Right::ServiceConnect],
         Route::QueryDevices => &[Right::ServiceConnect, Right::RegistryRead],
+    }
+}
+
+/// What a role must be enough for.
+const fn reads(route: &Route) -> Access {
+    match route {
+        Route::ListDevices
+        | Route::GetDevice(_)
+        | Route::DeviceStatistics
+        | Route::ServiceStatistics
+        | Route::QueryDevices
+        | Route::GetTwin(_) => Access::Read,
+        Route::PutDevice(_)
+        | Route::DeleteDevice(_)
+        | Route::BulkDevices
+        | Route::PatchTwin(_)
+        | Route::PutTwin(_) => Access::Write,
     }
 }
 
@@ -70,7 +88,7 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
     let method = hub::method(&asked.method, asked.header("x-http-method-override"));
     let route = hub::route(method, &asked.path).map_err(fault)?;
     asked.note(operation(&route));
-    let call = authorize(gateway, host, &asked, needs(&route))?;
+    let Caller { call, role } = authorize(gateway, host, &asked, &route)?;
     asked.api_version().map_err(fault)?;
     media_type(asked.header("content-type"), &asked.body).map_err(fault)?;
     let if_match = hub::if_match(asked.if_match().map_err(fault)?);
@@ -84,7 +102,7 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
                 .iter()
                 .map(|row| {
                     let presence = presence(gateway, host, &row.value);
-                    hub::json(&row.value, presence, Telling::Known)
+                    told(&row.value, presence, role)
                 })
                 .collect();
             Ok(Reply::json(200, utf8_json(&rows)))
@@ -108,7 +126,7 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
         Route::GetDevice(id) => {
             let view = own.device(host, &id).await.map_err(failed_for(id.as_str()))?;
             let device = &view.device.value;
-            let json = hub::json(device, presence(gateway, host, device), Telling::Known);
+            let json = told(device, presence(gateway, host, device), role);
             Ok(Reply::json(200, utf8_json(&json)).with(vec![hub::etag_header(device.version)]))
         }
         Route::PutDevice(id) => {
@@ -132,6 +150,15 @@ async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Re
         }
         Route::PatchTwin(id) => write_twin(gateway, host, &call, &id, How::Merge, &asked).await,
         Route::PutTwin(id) => write_twin(gateway, host, &call, &id, How::Replace, &asked).await,
+    }
+}
+
+/// An identity as a caller may see it: a reader is told no key.
+fn told(device: &Device, presence: Presence, role: Option<Role>) -> hub::DeviceJson<'_> {
+    let json = hub::json(device, presence, Telling::Known);
+    match role {
+        Some(Role::Reader) => json.without_keys(),
+        Some(Role::Contributor) | None => json,
     }
 }
 
@@ -184,7 +211,8 @@ async fn send(
         body: asked.body.to_vec(),
     };
     let named = asked.host.clone();
-    let connecting = Connecting { hub: host.clone(), named, device_id, evidence };
+    let from = asked.peer.address.ip();
+    let connecting = Connecting { hub: host.clone(), named, device_id, from, evidence };
     match gateway.service.send(connecting, message).await {
         Ok(()) => Ok(Reply::empty(204)),
         Err(SendError::Refused(error)) => Err(faults::connect(&error)),
@@ -212,19 +240,22 @@ pub(super) fn presence(gateway: &Gateway, host: &HostName, device: &Device) -> P
     }
 }
 
-/// Judges the caller's token against the hub's policies.
+/// Judges the caller.
 fn authorize(
     gateway: &Gateway,
     host: &HostName,
     asked: &Asked,
-    needed: &[Right],
-) -> Result<Call, WireError> {
+    route: &Route,
+) -> Result<Caller, WireError> {
     let directory = gateway.service.directory();
-    let policies = directory.hub(host).map(|hub| hub.policies.as_slice()).unwrap_or_default();
-    let token = asked.token().ok_or_else(|| faults::hub(&ApiFault::Unauthorized))?;
+    let hub = directory.hub(host).ok_or_else(|| faults::hub(&ApiFault::Unauthorized))?;
+    let needed = needs(route);
+    let guard = Guard {
+        at: bearer::Service::Hub(&hub.name),
+        network: &hub.network,
+        policies: &hub.policies,
+        needed: reads(route),
+    };
     let granted = |rights: &[Right]| needed.iter().any(|needed| grants(rights, *needed));
-    let policy =
-        access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
-            .map_err(error::hub)?;
-    Ok(asked.signed_by(&policy.name))
+    access::authorize(gateway, asked, &guard, granted).map_err(|refusal| refusal.hub(gateway))
 }

@@ -1,5 +1,6 @@
 //! The HTTP driver: reads a request, finds the service that its host stands for, writes the reply.
 
+mod access;
 mod admin;
 mod api;
 mod bulk;
@@ -25,7 +26,7 @@ use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use model::{HostName, PolicyName, limits};
+use model::{HostName, limits};
 use service::observe::Protocol;
 use service::{Call, Endpoint};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -162,9 +163,10 @@ impl Asked {
         self.noted.note(operation);
     }
 
-    /// The call by a policy whose token was good; what is logged of it from now on names it.
-    pub(crate) fn signed_by(&self, policy: &PolicyName) -> Call {
-        self.noted.sign(policy.as_str());
+    /// The call by whose token was good, a policy or a bearer; what is logged of it from now on
+    /// names them.
+    pub(crate) fn signed_by(&self, name: &str) -> Call {
+        self.noted.sign(name);
         self.noted.signed(&self.call)
     }
 
@@ -223,6 +225,7 @@ async fn answer(
         actor: "unknown".to_owned(),
         tracking_id: gateway.service.tracking_id(),
         protocol: "https",
+        from: Some(peer.address.ip()),
     };
     let span = crate::log::call(&call);
     let method = request.method().clone();

@@ -2,15 +2,17 @@
 
 use std::sync::Arc;
 
-use attestation::access;
+use attestation::bearer::{self, Access};
+use attestation::network::NetworkAccess;
 use dialect::json::utf8_json;
-use dialect::rest::error::{self, ApiFault, Missing, WireError};
+use dialect::rest::error::{ApiFault, Missing, WireError};
 use dialect::rest::service::attestation::AttestationJson;
 use dialect::rest::service::{Keys, Route, enrollment, group, media_type, registration, route};
 use model::{IfMatch, ServiceName};
 use provisioning::instance::{Right, grants};
 use service::{ApiError, Call};
 
+use super::access::{self, Guard};
 use super::{Asked, Reply, bulk, search};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
@@ -136,7 +138,7 @@ pub(super) async fn answer(
     }
 }
 
-/// Judges the caller's token against the service's policies.
+/// Judges the caller.
 pub(super) fn authorize(
     gateway: &Gateway,
     dps: &ServiceName,
@@ -144,12 +146,20 @@ pub(super) fn authorize(
     needed: Right,
 ) -> Result<Call, WireError> {
     let directory = gateway.service.directory();
-    let found = directory.dps(dps);
-    let policies = found.map(|dps| dps.policies.as_slice()).unwrap_or_default();
-    let token = asked.token().ok_or_else(|| faults::dps(&ApiFault::Unauthorized))?;
-    let granted = |rights: &[Right]| grants(rights, needed);
-    let policy =
-        access::authorize(policies, &token, &asked.resource(), granted, gateway.service.now())
-            .map_err(error::dps)?;
-    Ok(asked.signed_by(&policy.name))
+    let (found, anywhere) = (directory.dps(dps), NetworkAccess::default());
+    let guard = Guard {
+        at: bearer::Service::Dps(dps),
+        network: found.map_or(&anywhere, |dps| &dps.network),
+        policies: found.map(|dps| dps.policies.as_slice()).unwrap_or_default(),
+        needed: match needed {
+            Right::EnrollmentRead | Right::RegistrationStatusRead => Access::Read,
+            Right::ServiceConfig
+            | Right::EnrollmentWrite
+            | Right::DeviceConnect
+            | Right::RegistrationStatusWrite => Access::Write,
+        },
+    };
+    access::authorize(gateway, asked, &guard, |rights| grants(rights, needed))
+        .map(|caller| caller.call)
+        .map_err(|refusal| refusal.dps(gateway))
 }

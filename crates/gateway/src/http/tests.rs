@@ -1,9 +1,11 @@
 //! The HTTP APIs as clients call them.
 
+mod bearer;
 mod bulk;
 mod etags;
 mod form;
 mod names;
+mod network;
 mod paths;
 mod query;
 mod registry;

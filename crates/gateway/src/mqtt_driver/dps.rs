@@ -79,6 +79,11 @@ impl Device {
         message: ReceivedPublish,
     ) -> After {
         let Some(operation) = dps::operation(&message.topic) else { return After::Close };
+        // The rules may have changed since it signed in.
+        if let Err(because) = gateway.admit_device(&self.service, self.peer.address.ip()) {
+            tracing::info!(dps.name = %self.service, "{because}");
+            return After::Close;
+        }
         if let Some(Err(error)) = message.delivery.packet_id().map(|id| connection.acknowledge(id))
         {
             tracing::warn!(%error, "a request was acknowledged twice");
@@ -87,6 +92,7 @@ impl Device {
             actor: format!("device {}", self.claim.registration_id),
             tracking_id: gateway.service.tracking_id(),
             protocol: self.transport.protocol(),
+            from: Some(self.peer.address.ip()),
         };
         let answering = self.answer(gateway, &call, &operation, &message.payload);
         let response = answering.instrument(log::call(&call)).await;

@@ -1,6 +1,7 @@
 //! A device on its hub: telemetry, twin.
 
 use std::future::Future;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -53,6 +54,7 @@ impl Device {
     pub(super) async fn connect(
         gateway: &Arc<Gateway>,
         host: HostName,
+        from: IpAddr,
         claim: Claim,
         shown: Shown,
         transport: Transport,
@@ -71,7 +73,7 @@ impl Device {
         }
         let device_id = claim.device_id.clone();
         let named = claim.host.clone();
-        let connecting = Connecting { hub: host, named, device_id, evidence };
+        let connecting = Connecting { hub: host, named, device_id, from, evidence };
         match gateway.service.connect(connecting).await {
             Ok((session, permit)) => Ok(Self {
                 gateway: Arc::clone(gateway),
@@ -294,6 +296,7 @@ fn call(gateway: &Gateway, claim: &Claim, transport: Transport) -> Call {
         actor: format!("device {}", claim.device_id),
         tracking_id: gateway.service.tracking_id(),
         protocol: transport.protocol(),
+        from: None,
     }
 }
 

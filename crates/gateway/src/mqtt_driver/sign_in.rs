@@ -94,6 +94,10 @@ impl Driver {
             Addressee::ProvisioningService { id_scope } => {
                 let claim = dialect::mqtt::dps::claim(sign_in)?;
                 let service = self.dps_of(&id_scope)?;
+                if let Err(because) = self.gateway.admit_device(&service, self.peer.address.ip()) {
+                    tracing::info!(dps.name = %service, "{because}");
+                    return Err(Refusal::NotAuthorized);
+                }
                 Ok(Client::Dps(dps::Device::new(
                     service,
                     claim,
@@ -105,8 +109,9 @@ impl Driver {
             Addressee::Hub { host } => {
                 let claim = dialect::mqtt::hub::claim(sign_in)?;
                 let host = self.hub_of(&host)?;
+                let from = self.peer.address.ip();
                 let device =
-                    hub::Device::connect(&self.gateway, host, claim, shown, self.transport);
+                    hub::Device::connect(&self.gateway, host, from, claim, shown, self.transport);
                 device.await.map(Client::Hub)
             }
         }

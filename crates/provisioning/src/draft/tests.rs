@@ -7,6 +7,7 @@ mod settings;
 use std::cell::Cell;
 
 use ::attestation::SymmetricKey;
+use ::attestation::network::NetworkAccess;
 use ::attestation::x509::Certificate;
 use model::{
     CertificateName, EnrollmentGroupId, Etag, HostName, IdError, IdScope, RegistrationId, Revision,
@@ -63,6 +64,7 @@ fn instance() -> InstanceView {
             allocation_policy: AllocationPolicy::Hashed,
             linked_hubs: vec![linked("hub1.localhost"), linked("hub2.localhost")],
             policies: Vec::new(),
+            network: NetworkAccess::default(),
             quota: Quota::default(),
             challenge_secret: None,
             expiry_exceptions: Vec::new(),

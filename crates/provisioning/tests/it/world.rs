@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use attestation::SymmetricKey;
+use attestation::network::NetworkAccess;
 use attestation::sas::{self, SasToken};
 use attestation::x509::Certificate;
 use model::{
@@ -179,6 +180,7 @@ impl World {
                 allocation_policy: AllocationPolicy::Hashed,
                 linked_hubs: vec![hub("hub1.localhost"), hub("hub2.localhost")],
                 policies: Vec::new(),
+                network: NetworkAccess::default(),
                 quota: Quota::default(),
                 challenge_secret: Some(key(250)),
                 expiry_exceptions: Vec::new(),

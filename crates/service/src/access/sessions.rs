@@ -6,6 +6,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -61,6 +62,7 @@ pub(crate) struct Shared {
     number: u64,
     pub(crate) key: DeviceKey,
     pub(crate) named: HostName,
+    pub(crate) from: IpAddr,
     pub(crate) evidence: Evidence,
     permit: Arc<RwLock<Option<Permit>>>,
     closing: watch::Sender<Option<Closing>>,
@@ -112,12 +114,19 @@ impl Sessions {
     }
 
     /// Puts a session into the index, without a permit yet.
-    pub(crate) fn enter(&self, key: DeviceKey, named: HostName, evidence: Evidence) -> Session {
+    pub(crate) fn enter(
+        &self,
+        key: DeviceKey,
+        named: HostName,
+        from: IpAddr,
+        evidence: Evidence,
+    ) -> Session {
         let (closing, receiver) = watch::channel(None);
         let shared = Arc::new(Shared {
             number: self.next.fetch_add(1, Ordering::Relaxed),
             key: key.clone(),
             named,
+            from,
             evidence,
             permit: Arc::new(RwLock::new(None)),
             closing,

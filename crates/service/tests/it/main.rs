@@ -15,6 +15,7 @@ mod enrollments;
 mod exceptions;
 mod hub_side;
 mod load;
+mod network;
 mod orphans;
 mod policies;
 mod records;

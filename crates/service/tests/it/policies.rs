@@ -106,6 +106,7 @@ async fn d_24_whoever_is_connected_by_a_policy_is_out_when_its_key_is() {
         hub: host(HUB),
         named: host(HUB),
         device_id: device_id("dev"),
+        from: "127.0.0.1".parse().unwrap(),
         evidence: Evidence::Sas(token(&w, HUB, "gateway", &key(9))),
     };
     let (session, _) = w.service.connect(connecting()).await.unwrap();

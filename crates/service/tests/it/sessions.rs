@@ -32,6 +32,7 @@ fn connecting(w: &World, name: &str, seed: u8) -> Connecting {
         hub: host(HUB),
         named: host(HUB),
         device_id: device_id(name),
+        from: "127.0.0.1".parse().unwrap(),
         evidence: Evidence::Sas(SasToken::parse(&text).unwrap()),
     }
 }

@@ -122,7 +122,7 @@ pub fn host(text: &str) -> HostName {
 }
 
 pub fn call() -> Call {
-    Call { actor: "test".to_owned(), tracking_id: "t".to_owned(), protocol: "test" }
+    Call { actor: "test".to_owned(), tracking_id: "t".to_owned(), protocol: "test", from: None }
 }
 
 pub fn key(seed: u8) -> SymmetricKey {

@@ -1,6 +1,7 @@
 //! Small values to put into a store.
 
 use attestation::SymmetricKey;
+use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
 use events::schedule::RetryPolicy;
 use events::subscription::Validation;
@@ -91,6 +92,7 @@ pub fn dps(name: &str) -> Dps {
         allocation_policy: AllocationPolicy::Hashed,
         linked_hubs: Vec::new(),
         policies: Vec::new(),
+        network: NetworkAccess::default(),
         quota: Quota::default(),
         challenge_secret: None,
         expiry_exceptions: Vec::new(),
@@ -100,7 +102,13 @@ pub fn dps(name: &str) -> Dps {
 
 /// A hub with a host.
 pub fn hub(name: &str, hub_host: &str) -> Hub {
-    Hub { name: service(name), host: host(hub_host), policies: Vec::new(), created: at(0) }
+    Hub {
+        name: service(name),
+        host: host(hub_host),
+        policies: Vec::new(),
+        network: NetworkAccess::default(),
+        created: at(0),
+    }
 }
 
 /// The stamp of an entry that was created and not written since.

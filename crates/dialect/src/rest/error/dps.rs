@@ -1,12 +1,12 @@
 //! Refusals of the provisioning service.
 
-use attestation::access;
+use attestation::{access, bearer as tokens};
 use provisioning::decide::Rejection;
 use provisioning::draft::DraftError;
 use provisioning::enrollment::Mechanism;
 use provisioning::explain::Disbelief;
 
-use super::{ApiFault, Code, Missing, RETRY_AFTER_S, WireError};
+use super::{ApiFault, Code, Missing, RETRY_AFTER_S, WireError, bearer};
 
 const BAD_REQUEST: Code = Code(400, 400_000, "GenericBadRequest");
 const API_VERSION: Code = Code(400, 400_001, "InvalidProtocolVersion");
@@ -14,6 +14,8 @@ const INVALID: Code = Code(400, 400_004, "ArgumentInvalid");
 const UNAUTHORIZED: Code = Code(401, 401_000, "GenericUnauthorized");
 const NOT_ATTESTED: Code = Code(401, 401_002, "IotHubUnauthorizedAccess");
 const FORBIDDEN: Code = Code(403, 403_001, "GenericForbidden");
+/// Ours: Azure answers a refused address with a 401 that does not say why, which S-75 wants told.
+const ADDRESS: Code = Code(403, 403_100, "IpAddressRejected");
 const NOT_FOUND: Code = Code(404, 404_000, "GenericNotFound");
 const DEVICE_NOT_FOUND: Code = Code(404, 404_001, "DeviceNotFound");
 const ENROLLMENT_NOT_FOUND: Code = Code(404, 404_201, "EnrollmentNotFound");
@@ -22,6 +24,8 @@ const OPERATION_NOT_FOUND: Code = Code(404, 404_203, "OperationNotFound");
 const METHOD: Code = Code(405, 405_000, "GenericMethodNotAllowed");
 const EXISTS: Code = Code(409, 409_201, "EnrollmentAlreadyExists");
 const IN_USE: Code = Code(409, 409_202, "CredentialInUse");
+/// Ours.
+const SHUTS_OUT: Code = Code(409, 409_203, "CallerShutOut");
 const PRECONDITION: Code = Code(412, 412_001, "PreconditionFailed");
 const MEDIA_TYPE: Code = Code(415, 415_000, "GenericUnsupportedMediaType");
 const THROTTLED: Code = Code(429, 429_001, "ThrottlingException");
@@ -40,6 +44,8 @@ pub enum DpsFault<'a> {
     Draft(&'a DraftError),
     /// A shared access policy's token gives no access.
     Access(access::Denied),
+    /// A bearer's token gives no access.
+    Bearer(&'a tokens::Denied),
     /// All else.
     Api(&'a ApiFault),
 }
@@ -52,6 +58,11 @@ impl<'a> From<&'a DraftError> for DpsFault<'a> {
 impl From<access::Denied> for DpsFault<'_> {
     fn from(fault: access::Denied) -> Self {
         Self::Access(fault)
+    }
+}
+impl<'a> From<&'a tokens::Denied> for DpsFault<'a> {
+    fn from(fault: &'a tokens::Denied) -> Self {
+        Self::Bearer(fault)
     }
 }
 impl<'a> From<&'a ApiFault> for DpsFault<'a> {
@@ -74,6 +85,7 @@ pub fn dps<'a>(fault: impl Into<DpsFault<'a>>) -> WireError {
         DpsFault::Stranger(shown) => stranger(shown, None),
         DpsFault::Draft(fault) => draft(fault),
         DpsFault::Access(fault) => access(fault),
+        DpsFault::Bearer(fault) => bearer(fault, NOT_ATTESTED, FORBIDDEN),
         DpsFault::Api(fault) => api(fault),
     }
 }
@@ -183,6 +195,8 @@ fn api(fault: &ApiFault) -> WireError {
         | ApiFault::Invalid(_) => INVALID.says(fault.to_string()),
         ApiFault::CertificateInUse { .. } => IN_USE.says(fault.to_string()),
         ApiFault::QuotaReached { .. } => FORBIDDEN.says(fault.to_string()),
+        ApiFault::Address(_) => ADDRESS.says(fault.to_string()),
+        ApiFault::ShutsOut(_) => SHUTS_OUT.says(fault.to_string()),
         ApiFault::Unauthorized => UNAUTHORIZED.says("Unauthorized"),
         ApiFault::Forbidden => FORBIDDEN.says("Forbidden"),
         ApiFault::StoreFull => UNAVAILABLE.says_later(fault.to_string(), RETRY_AFTER_S),

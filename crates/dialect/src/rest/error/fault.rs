@@ -122,6 +122,10 @@ pub enum ApiFault {
         /// The bound.
         max: u64,
     },
+    /// The call may not come from where it does; says which rule, and from where.
+    Address(String),
+    /// It would take the service API from who asks for it; says by which rule.
+    ShutsOut(String),
     /// No credential, or none that can be read.
     Unauthorized,
     /// The credential is good, but not for this.
@@ -179,6 +183,11 @@ impl fmt::Display for ApiFault {
             Self::QuotaReached { what, max } => {
                 write!(f, "There are {max} {what} already, which is the maximum.")
             }
+            Self::Address(because) => write!(f, "{because}."),
+            Self::ShutsOut(because) => write!(
+                f,
+                "It would shut out its caller. {because} from then on: add ?force=true to do it."
+            ),
             Self::Unauthorized => f.write_str("Unauthorized"),
             Self::Forbidden => f.write_str("Forbidden"),
             Self::StoreFull => f.write_str("The disk that holds the store is full."),

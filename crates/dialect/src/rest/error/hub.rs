@@ -2,9 +2,9 @@
 
 use ::hub::draft::DraftError;
 use ::hub::permit;
-use attestation::access;
+use attestation::{access, bearer as tokens};
 
-use super::{ApiFault, Code, Missing, RETRY_AFTER_S, WireError};
+use super::{ApiFault, Code, Missing, RETRY_AFTER_S, WireError, bearer};
 
 const BAD_REQUEST: Code = Code(400, 400_000, "GenericBadRequest");
 const API_VERSION: Code = Code(400, 400_001, "InvalidProtocolVersion");
@@ -16,6 +16,9 @@ const SCOPE: Code = Code(400, 400_028, "InvalidDeviceScope");
 const UNAUTHORIZED_ACCESS: Code = Code(401, 401_002, "IotHubUnauthorizedAccess");
 const UNAUTHORIZED: Code = Code(401, 401_003, "IotHubUnauthorized");
 const QUOTA: Code = Code(403, 403_002, "IotHubQuotaExceeded");
+const FORBIDDEN: Code = Code(403, 403_000, "GenericForbidden");
+/// Ours, as at a provisioning service.
+const ADDRESS: Code = Code(403, 403_100, "IpAddressRejected");
 const NOT_FOUND: Code = Code(404, 404_000, "GenericNotFound");
 const HUB_NOT_FOUND: Code = Code(404, 404_000, "IotHubNotFound");
 const DEVICE_NOT_FOUND: Code = Code(404, 404_001, "DeviceNotFound");
@@ -36,9 +39,11 @@ pub enum HubFault<'a> {
     /// A device identity breaks a rule.
     Draft(&'a DraftError),
     /// A device may not connect.
-    Permit(permit::Denied),
+    Permit(&'a permit::Denied),
     /// A shared access policy's token gives no access.
     Access(access::Denied),
+    /// A bearer's token gives no access.
+    Bearer(&'a tokens::Denied),
     /// All else.
     Api(&'a ApiFault),
 }
@@ -48,14 +53,19 @@ impl<'a> From<&'a DraftError> for HubFault<'a> {
         Self::Draft(fault)
     }
 }
-impl From<permit::Denied> for HubFault<'_> {
-    fn from(fault: permit::Denied) -> Self {
+impl<'a> From<&'a permit::Denied> for HubFault<'a> {
+    fn from(fault: &'a permit::Denied) -> Self {
         Self::Permit(fault)
     }
 }
 impl From<access::Denied> for HubFault<'_> {
     fn from(fault: access::Denied) -> Self {
         Self::Access(fault)
+    }
+}
+impl<'a> From<&'a tokens::Denied> for HubFault<'a> {
+    fn from(fault: &'a tokens::Denied) -> Self {
+        Self::Bearer(fault)
     }
 }
 impl<'a> From<&'a ApiFault> for HubFault<'a> {
@@ -70,6 +80,7 @@ pub fn hub<'a>(fault: impl Into<HubFault<'a>>) -> WireError {
         HubFault::Draft(fault) => draft(fault),
         HubFault::Permit(fault) => permit(fault),
         HubFault::Access(fault) => access(fault),
+        HubFault::Bearer(fault) => bearer(fault, UNAUTHORIZED_ACCESS, FORBIDDEN),
         HubFault::Api(fault) => api(fault),
     }
 }
@@ -88,11 +99,12 @@ fn draft(fault: &DraftError) -> WireError {
     code.says(fault.to_string())
 }
 
-/// A device is told that it is not authorized, and no more: neither that it is unknown nor that
-/// it is disabled.
-fn permit(fault: permit::Denied) -> WireError {
+/// A device is told that it may not come from where it does, or that it is not authorized, and no
+/// more: neither that it is unknown nor that it is disabled.
+fn permit(fault: &permit::Denied) -> WireError {
     match fault {
-        permit::Denied::Policy(fault) => access(fault),
+        permit::Denied::Policy(fault) => access(*fault),
+        permit::Denied::Network(because) => api(&ApiFault::Address(because.to_string())),
         permit::Denied::UnknownDevice
         | permit::Denied::DeviceDisabled
         | permit::Denied::NoEvidence
@@ -145,6 +157,8 @@ fn api(fault: &ApiFault) -> WireError {
         ApiFault::DefinedTwice => TWICE.says(fault.to_string()),
         ApiFault::CertificateInUse { .. } => CONFLICT.says(fault.to_string()),
         ApiFault::QuotaReached { .. } => QUOTA.says(fault.to_string()),
+        ApiFault::Address(_) => ADDRESS.says(fault.to_string()),
+        ApiFault::ShutsOut(_) => CONFLICT.says(fault.to_string()),
         ApiFault::Unauthorized | ApiFault::Forbidden => UNAUTHORIZED_ACCESS.says("Unauthorized"),
         ApiFault::StoreFull => UNAVAILABLE.says_later(fault.to_string(), RETRY_AFTER_S),
         ApiFault::Busy => BUSY.says_later(fault.to_string(), RETRY_AFTER_S),

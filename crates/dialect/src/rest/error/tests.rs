@@ -2,8 +2,9 @@
 
 use ::hub::draft::{DraftError as DeviceError, Slot as DeviceSlot};
 use ::hub::permit;
-use attestation::access;
+use attestation::network::Refused;
 use attestation::tpm::PublicError;
+use attestation::{access, bearer as tokens};
 use model::IdError;
 use provisioning::decide::Rejection;
 use provisioning::draft::{DraftError, Slot, X509Member};
@@ -128,11 +129,46 @@ fn a_device_that_may_not_connect_is_not_told_why() {
         permit::Denied::CertificateValidity,
         permit::Denied::OtherGeneration,
     ] {
-        assert_eq!(line(&hub(denied)), "401003 Unauthorized");
-        assert_eq!(hub(denied).hub_code_name, "IotHubUnauthorized");
+        assert_eq!(line(&hub(&denied)), "401003 Unauthorized");
+        assert_eq!(hub(&denied).hub_code_name, "IotHubUnauthorized");
     }
     let denied = permit::Denied::Policy(access::Denied::Right);
-    assert_eq!(line(&hub(denied)), "401002 Unauthorized");
+    assert_eq!(line(&hub(&denied)), "401002 Unauthorized");
+    let denied = permit::Denied::Network(Refused::Public { from: "203.0.113.1".parse().unwrap() });
+    let told = "403100 Public network access is disabled, and 203.0.113.1 is in no private network \
+                of this server.";
+    assert_eq!(line(&hub(&denied)), told);
+    assert_eq!(hub(&denied).hub_code_name, "IpAddressRejected");
+}
+
+#[test]
+fn k_20_a_bearer_is_told_what_is_wrong_with_a_token_that_was_signed() {
+    use tokens::Denied;
+    let unbelieved = [
+        Denied::TooLong,
+        Denied::Malformed,
+        Denied::Algorithm,
+        Denied::UnknownIssuer,
+        Denied::UnknownKey { issuer: "x".to_owned() },
+        Denied::Signature,
+    ];
+    for denied in &unbelieved {
+        for error in [dps(denied), hub(denied)] {
+            assert_eq!(line(&error), "401002 Unauthorized");
+            assert_eq!(error.challenge.as_deref(), Some("Bearer error=\"invalid_token\""));
+        }
+    }
+    let expired = dps(&Denied::Expired);
+    assert_eq!(line(&expired), "401002 The token has expired.");
+    let told = "Bearer error=\"invalid_token\", error_description=\"The token has expired\"";
+    assert!(expired.headers(TRACKING).contains(&("WWW-Authenticate", told.to_owned())));
+    for (error, code) in [(dps(&Denied::Right), 403_001), (hub(&Denied::Right), 403_000)] {
+        assert_eq!(line(&error), format!("{code} The token gives no role that may do this."));
+        assert!(error.challenge.is_some_and(|told| told.contains("insufficient_scope")));
+    }
+    let nothing = dps(&ApiFault::Unauthorized);
+    assert_eq!(nothing.challenge, None);
+    assert_eq!(nothing.asking_for_a_token().challenge.as_deref(), Some("Bearer"));
 }
 
 fn draft_errors() -> Vec<DraftError> {
@@ -237,6 +273,8 @@ fn faults_of_a_call_have_their_codes_at_both_services() {
     same(ApiFault::Invalid("No.".into()), 400_004, "ArgumentInvalid 400004");
     let quota = ApiFault::QuotaReached { what: "devices", max: 3 };
     same(quota, 403_001, "IotHubQuotaExceeded 403002");
+    same(ApiFault::Address("x".into()), 403_100, "IpAddressRejected 403100");
+    same(ApiFault::ShutsOut("x".into()), 409_203, "GenericConflict 409000");
     same(ApiFault::Internal, 500_001, "ServerError 500001");
     check(
         ApiFault::AlreadyExists,

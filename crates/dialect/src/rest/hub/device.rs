@@ -106,6 +106,15 @@ pub(super) struct CapabilitiesJson {
     pub(super) iot_edge: bool,
 }
 
+impl DeviceJson<'_> {
+    /// The same without keys, for who may see a device and not act as it.
+    #[must_use]
+    pub fn without_keys(mut self) -> Self {
+        self.authentication.symmetric_key = KeysJson::default();
+        self
+    }
+}
+
 /// Writes a device identity.
 pub fn json(device: &Device, presence: Presence, telling: Telling) -> DeviceJson<'_> {
     let symmetric_key = match &device.authentication {

@@ -41,6 +41,7 @@ pub(super) async fn connect(world: &World, id: &str) -> Session {
         hub: host.clone(),
         named: host,
         device_id: DeviceId::parse(id).unwrap(),
+        from: "127.0.0.1".parse().unwrap(),
         evidence: Evidence::Sas(attestation::sas::SasToken::parse(&token).unwrap()),
     };
     world.gateway.service.connect(connecting).await.unwrap().0

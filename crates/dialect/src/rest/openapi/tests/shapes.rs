@@ -4,6 +4,7 @@ use ::hub::identity::{Authentication, Device, Thumbprint};
 use ::hub::instance::{Hub, Right as HubRight};
 use ::hub::twin::Twin;
 use attestation::access::Policy;
+use attestation::network::NetworkAccess;
 use model::{CertificateName, HostName, PolicyName, ServiceName, Sha256, VerificationCode};
 use provisioning::dependents::{Dependence, Dependent};
 use provisioning::enrollment::{
@@ -263,6 +264,7 @@ fn the_administration_writes_as_described() {
         name: ServiceName::parse("hub1").unwrap(),
         host: HostName::parse("hub1.localhost").unwrap(),
         policies: vec![policy],
+        network: NetworkAccess::default(),
         created: NOW,
     };
     schemas.check("Hubs", &list(&written(&admin::hub_json(&hub))));

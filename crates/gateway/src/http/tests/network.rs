@@ -1,0 +1,164 @@
+//! From where a call may come (S-75), as the wire says it.
+
+use std::sync::Arc;
+
+use attestation::network::{Action, IpFilterRule, NetworkAccess, PublicNetworkAccess, Target};
+use model::{PolicyName, ServiceName};
+use service::{DpsRequest, HubRequest, NetworkRequest};
+
+use crate::AdminRight;
+use crate::tests::operator::{DPS, HUB};
+use crate::tests::{KEY, World, call};
+
+const STRANGER: &str = "203.0.113.7:4000";
+const OFFICE: &str = "198.51.100.1:4000";
+
+fn rules(target: Target) -> NetworkRequest {
+    let rule = |name: &str, action, mask: &str| IpFilterRule {
+        name: name.to_owned(),
+        action,
+        mask: mask.parse().unwrap(),
+        target,
+    };
+    let rules = vec![
+        rule("office", Action::Accept, "198.51.100.0/24"),
+        rule("rest", Action::Reject, "0.0.0.0/0"),
+    ];
+    NetworkRequest { rules: Some(rules), ..NetworkRequest::default() }
+}
+
+async fn put(world: &World, network: NetworkRequest) {
+    let (dps, hub) = (ServiceName::parse("dps").unwrap(), ServiceName::parse("hub1").unwrap());
+    let own = &world.gateway.service;
+    let request = DpsRequest { network: network.clone(), ..DpsRequest::default() };
+    own.put_dps(&call(), &dps, request).await.unwrap();
+    let request = HubRequest { network, ..HubRequest::default() };
+    own.put_hub(&call(), &hub, request).await.unwrap();
+}
+
+const WHY: &str = "The IP filter rule rest (Reject 0.0.0.0/0) refuses 203.0.113.7.";
+
+#[tokio::test]
+async fn s_75_a_refused_operator_is_told_by_which_rule_and_from_where() {
+    let mut world = World::new().await;
+    world.enroll("dev").await;
+    put(&world, rules(Target::ServiceApi)).await;
+    world.from = STRANGER.parse().unwrap();
+    let refused = world.operate(DPS, "GET /enrollments/dev", &[], "").await;
+    assert_eq!(refused.header("x-ms-error-code"), Some("403100"));
+    assert_eq!(refused.expect(403)["message"], WHY);
+    let load = "POST /muster/v1/enrollments/load";
+    world.operate(DPS, load, &[], "").await.expect(403);
+    let refused = world.operate(HUB, "GET /devices/dev", &[], "").await;
+    assert_eq!(refused.header("iothub-errorcode"), Some("IpAddressRejected"));
+    assert_eq!(refused.expect(403)["Message"], format!("ErrorCode:IpAddressRejected;{WHY}"));
+    // The rules are about operators: devices come from everywhere.
+    assert!(world.register("dev", KEY).await.starts_with("HTTP/1.1 202"));
+    world.from = OFFICE.parse().unwrap();
+    world.operate(DPS, "GET /enrollments/dev", &[], "").await.expect(200);
+    world.operate(HUB, "GET /devices", &[], "").await.expect(200);
+}
+
+#[tokio::test]
+async fn s_75_a_refused_device_neither_registers_nor_sends() {
+    let mut world = World::new().await;
+    world.enroll("dev").await;
+    assert!(world.register("dev", KEY).await.starts_with("HTTP/1.1 202"));
+    put(&world, rules(Target::DeviceApi)).await;
+    world.from = STRANGER.parse().unwrap();
+    let registered = world.register("dev", KEY).await;
+    assert!(registered.starts_with("HTTP/1.1 403") && registered.contains(WHY), "{registered}");
+    let token = world.device_token("dev", KEY);
+    let sent = [("Authorization", token.as_str())];
+    let send = "POST /devices/dev/messages/events";
+    let refused = world.ask(HUB, send, &sent, "{}").await;
+    assert_eq!(refused.header("iothub-errorcode"), Some("IpAddressRejected"));
+    assert_eq!(refused.status, 403);
+    world.operate(DPS, "GET /enrollments/dev", &[], "").await.expect(200);
+    world.from = OFFICE.parse().unwrap();
+    assert!(world.register("dev", KEY).await.starts_with("HTTP/1.1 202"));
+}
+
+#[tokio::test]
+async fn s_75_without_public_access_private_networks_are_let_in() {
+    let mut world = World::new().await;
+    let public = Some(PublicNetworkAccess::Disabled);
+    put(&world, NetworkRequest { public, ..NetworkRequest::default() }).await;
+    for (from, status) in [
+        ("10.1.2.3:1", 404),
+        ("127.0.0.1:1", 404),
+        ("[fd00::7]:1", 404),
+        ("[::ffff:192.168.1.1]:1", 404),
+        (STRANGER, 403),
+        ("[2001:db8::1]:1", 403),
+    ] {
+        world.from = from.parse().unwrap();
+        let answered = world.operate(DPS, "GET /enrollments/x", &[], "").await;
+        assert_eq!(answered.status, status, "{from} {}", answered.body);
+    }
+}
+
+/// A world whose administration takes one policy, from the office alone.
+async fn administered() -> (World, String) {
+    let mut world = World::new().await;
+    let key = attestation::SymmetricKey::from_base64(KEY).unwrap();
+    let policy = attestation::access::Policy {
+        name: PolicyName::parse("owner").unwrap(),
+        rights: vec![AdminRight::All],
+        primary: key.clone(),
+        secondary: key.clone(),
+    };
+    let gateway = Arc::get_mut(&mut world.gateway).unwrap();
+    gateway.admin_policies.push(policy);
+    let NetworkRequest { rules, .. } = rules(Target::All);
+    gateway.admin_network = NetworkAccess { rules: rules.unwrap(), ..NetworkAccess::default() };
+    let expires = world.gateway.service.now().unix_seconds() + 3600;
+    let expires = model::Timestamp::from_unix_seconds(expires);
+    let token = attestation::sas::create("muster.localhost", &key, expires, Some("owner"));
+    (world, token)
+}
+
+#[tokio::test]
+async fn s_75_the_administration_is_reached_from_its_networks_and_from_the_server_itself() {
+    let (mut world, token) = administered().await;
+    let signed = [("Authorization", token.as_str())];
+    for (from, status) in [
+        (OFFICE, 200),
+        (STRANGER, 403),
+        ("127.0.0.1:1", 200),
+        ("[::1]:1", 200),
+        ("[::ffff:127.0.0.1]:1", 200),
+        ("10.0.0.1:1", 403),
+    ] {
+        world.from = from.parse().unwrap();
+        let answered = world.ask("muster.localhost", "GET /muster/v1/dps", &signed, "").await;
+        assert_eq!(answered.status, status, "{from} {}", answered.body);
+    }
+}
+
+#[tokio::test]
+async fn s_75_rules_are_put_shown_and_forced() {
+    let (mut world, token) = administered().await;
+    world.from = OFFICE.parse().unwrap();
+    let signed = [("Authorization", token.as_str())];
+    let body = r#"{"properties": {"ipFilterRules": [
+        {"filterName": "all", "action": "Reject", "ipMask": "0.0.0.0/0", "target": "all"}]}}"#;
+    let admin = "muster.localhost";
+    for service in ["dps/dps", "hubs/hub1"] {
+        let put = format!("PUT /muster/v1/{service}?api-version=2026-11-01");
+        let refused = world.ask(admin, &put, &signed, body).await.expect(409);
+        assert_eq!(refused["errorCode"], 409_203);
+        let told = refused["message"].as_str().unwrap();
+        assert!(told.contains("rule all (Reject 0.0.0.0/0) refuses 198.51.100.1"), "{told}");
+        let put = format!("{put}&force=true");
+        world.ask(admin, &put, &signed, body).await.expect(200);
+        let show = format!("GET /muster/v1/{service}");
+        let shown = world.ask(admin, &show, &signed, "").await.expect(200);
+        assert_eq!(shown["properties"]["publicNetworkAccess"], "Enabled");
+        assert_eq!(shown["properties"]["ipFilterRules"][0]["ipMask"], "0.0.0.0/0");
+        // The administration has rules of its own: what was shut is opened again.
+        let open = r#"{"properties": {"ipFilterRules": []}}"#;
+        let opened = world.ask(admin, &put, &signed, open).await.expect(200);
+        assert_eq!(opened["properties"]["ipFilterRules"].as_array().unwrap().len(), 0);
+    }
+}
