@@ -7,9 +7,11 @@
 'use strict';
 
 const { Registry } = require('azure-iothub');
-const { call, page, pages, serve } = require('./requests');
+const { bearer, call, page, pages, serve } = require('./requests');
 
-const registry = Registry.fromConnectionString(process.env.CONNECTION_STRING);
+const registry = process.env.TOKEN
+  ? Registry.fromTokenCredential(process.env.HOST, bearer(process.env.TOKEN))
+  : Registry.fromConnectionString(process.env.CONNECTION_STRING);
 
 serve((method, ...rest) => {
   if (method === 'query') {

@@ -44,3 +44,8 @@ exports.page = async (query, token) => {
   const page = await exports.call(query, 'promise', 'next', token);
   return { page, token: query.continuationToken };
 };
+
+// A credential that always has this token.
+exports.bearer = (token) => ({
+  getToken: async () => ({ token, expiresOnTimestamp: Date.now() + 3600e3 }),
+});

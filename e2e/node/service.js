@@ -7,9 +7,11 @@
 'use strict';
 
 const { ProvisioningServiceClient } = require('azure-iot-provisioning-service');
-const { call, page, pages, serve } = require('./requests');
+const { bearer, call, page, pages, serve } = require('./requests');
 
-const client = ProvisioningServiceClient.fromConnectionString(process.env.CONNECTION_STRING);
+const client = process.env.TOKEN
+  ? ProvisioningServiceClient.fromTokenCredential(process.env.HOST, bearer(process.env.TOKEN))
+  : ProvisioningServiceClient.fromConnectionString(process.env.CONNECTION_STRING);
 
 const SPECIFICATION = { query: 'SELECT *' };
 const QUERIES = {

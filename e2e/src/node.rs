@@ -32,6 +32,30 @@ impl NodeClient {
         Self::start(world, server, REGISTRY, server.hub(hub).connection_string())
     }
 
+    /// The same client as [`NodeClient::provisioning_service`], with a token of an issuer's.
+    pub fn provisioning_service_as(world: &World, server: &Server, token: &str) -> Self {
+        Self::start_as(world, server, PROVISIONING, crate::DPS, token)
+    }
+
+    /// The same client as [`NodeClient::registry`], with a token of an issuer's.
+    pub fn registry_as(world: &World, server: &Server, host: &str, token: &str) -> Self {
+        Self::start_as(world, server, REGISTRY, host, token)
+    }
+
+    fn start_as(
+        world: &World,
+        server: &Server,
+        (program, package): (&str, &str),
+        host: &str,
+        token: &str,
+    ) -> Self {
+        let mut command = world.node_program(program, &server.ca());
+        command.env("HOST", host).env("TOKEN", token);
+        let client = Client::node(package, "HTTPS", "bearer token");
+        let notes = Notes::new(world, Purpose::Service, client);
+        Self(Calls::new(Conversation::start(command, program), notes))
+    }
+
     fn start(
         world: &World,
         server: &Server,

@@ -3,8 +3,8 @@
 //! Source: `dps-service-api` §4, `ipFilterRules` and `publicNetworkAccess`; the hub's have the same
 //! form.
 
+use core::net::{IpAddr, Ipv4Addr};
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use model::limits::{IP_FILTER_NAME_CHARS_MAX, IP_FILTER_RULES_MAX};
@@ -90,9 +90,12 @@ const fn width(address: IpAddr) -> u8 {
 }
 
 impl Network {
+    /// Every address.
+    pub const EVERYWHERE: Self = Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), bits: 0 };
+
     /// Whether the address is in the range.
     pub fn contains(&self, address: IpAddr) -> bool {
-        if self.bits == 0 && self.address == IpAddr::V4(Ipv4Addr::UNSPECIFIED) {
+        if *self == Self::EVERYWHERE {
             return true;
         }
         match (self.address, address.to_canonical()) {
@@ -440,10 +443,10 @@ mod tests {
 
         #[test]
         fn ranges_are_read_as_they_are_written(address in any::<u128>(), bits in 0..=128_u8) {
-            let written = format!("{}/{bits}", std::net::Ipv6Addr::from_bits(address));
+            let written = format!("{}/{bits}", core::net::Ipv6Addr::from_bits(address));
             if let Ok(read) = written.parse::<Network>() {
                 prop_assert_eq!(read.to_string().parse::<Network>(), Ok(read));
-                prop_assert!(read.contains(IpAddr::from(std::net::Ipv6Addr::from_bits(address))));
+                prop_assert!(read.contains(IpAddr::from(core::net::Ipv6Addr::from_bits(address))));
             }
         }
     }

@@ -20,6 +20,7 @@ mod explain;
 mod hub;
 mod linked_hub;
 mod load;
+mod network;
 mod orphan;
 mod policy;
 mod records;

@@ -43,6 +43,15 @@ impl ConnectionString {
         Ok(Self { resource: resource.to_owned(), host, port, policy, key })
     }
 
+    /// Host and port alone: `HostName=…` is enough for who has a bearer token.
+    pub(crate) fn place(text: &str) -> Result<(String, u16)> {
+        let named = text.trim().split(';').find_map(|part| {
+            let (name, value) = part.split_once('=')?;
+            name.trim().eq_ignore_ascii_case("HostName").then_some(value.trim())
+        });
+        split_port(named.ok_or_else(|| malformed("HostName is missing"))?)
+    }
+
     /// The connection string of a service, for an operator to keep.
     pub(crate) fn write(host: &str, port: u16, policy: &str, key: &str) -> String {
         let port = if port == 443 { String::new() } else { format!(":{port}") };

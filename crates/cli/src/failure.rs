@@ -12,6 +12,11 @@ const ALREADY_EXISTS: &str = "409201";
 /// The code of the provisioning service for a certificate that another entry holds.
 const CREDENTIAL_IN_USE: &str = "409202";
 
+/// The codes for an address that is not let in, of both kinds of services.
+const ADDRESS_REFUSED: [&str; 2] = ["403100", "IpAddressRejected"];
+/// The code for a change that would shut out who asks for it.
+const CALLER_SHUT_OUT: &str = "409203";
+
 /// How the process ends; as `az` does it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -123,7 +128,7 @@ impl Failure {
             _ => Kind::Failed,
         };
         let what = format!("can not {doing} at {place}: {} ({code})", told.message);
-        let hint = hint_of(reply.status, told.tracking_id.as_deref());
+        let hint = hint_of(reply.status, &code, told.tracking_id.as_deref());
         Self { kind, what, tracking_id: told.tracking_id, hint }
     }
 }
@@ -214,8 +219,16 @@ const fn word_of(status: u16) -> &'static str {
     }
 }
 
-fn hint_of(status: u16, tracking_id: Option<&str>) -> Option<String> {
+fn hint_of(status: u16, code: &str, tracking_id: Option<&str>) -> Option<String> {
     let hint = match status {
+        403 if ADDRESS_REFUSED.contains(&code) => {
+            "call from an address that is let in; on the server's own machine `ip-filter-rule list` \
+                shows the rules, and `remove` takes one away"
+        }
+        409 if code == CALLER_SHUT_OUT => {
+            "give --yes to do it all the same; `muster iot …` goes on working on the server's own \
+                machine"
+        }
         401 => {
             "the key, its policy's name or the host of the connection string is not right; \
                 `connection-string show` prints the current one"

@@ -23,6 +23,7 @@ mod https;
 mod locate;
 mod output;
 mod service;
+mod token;
 mod transport;
 
 #[cfg(test)]
@@ -37,6 +38,7 @@ use model::Timestamp;
 
 pub use commands::Commands;
 pub use output::{Format, Query};
+pub use token::AuthType;
 
 use crate::failure::Kind;
 use crate::https::Https;
@@ -85,6 +87,19 @@ pub struct GlobalArgs {
         help_heading = GLOBAL
     )]
     pub ca_file: Option<PathBuf>,
+    /// What to sign in with: a policy's key, or a bearer token, of --token-file or MUSTER_TOKEN
+    /// [default: a token where there is one].
+    #[arg(long, global = true, value_enum, ignore_case = true, help_heading = GLOBAL)]
+    pub auth_type: Option<AuthType>,
+    /// A file with a bearer token.
+    #[arg(
+        long,
+        global = true,
+        env = "MUSTER_TOKEN_FILE",
+        value_name = "FILE",
+        help_heading = GLOBAL
+    )]
+    pub token_file: Option<PathBuf>,
 }
 
 /// Above the options of every command, in help texts.
@@ -103,6 +118,8 @@ impl GlobalArgs {
 /// What a command works with.
 struct Session {
     global: GlobalArgs,
+    /// The bearer token of the environment.
+    token: Option<String>,
     transport: Arc<dyn Transport>,
     clock: fn() -> Timestamp,
     output: Output,
@@ -118,8 +135,9 @@ pub async fn run(command: Commands, global: GlobalArgs) -> ExitCode {
         (_, true) => Screen::Colored,
     };
     let output = Output::new(global.output, global.query.clone(), screen, Box::new(stdout));
-    let transport = Arc::new(Https { system_bundle: system_bundle() });
-    let mut session = Session { global, transport, clock: now, output };
+    let transport = Arc::new(Https { system_bundle: variable("SSL_CERT_FILE").map(PathBuf::from) });
+    let token = variable("MUSTER_TOKEN");
+    let mut session = Session { global, token, transport, clock: now, output };
     let done = match command.run(&mut session).await {
         Ok(()) => session.output.flush(),
         Err(failure) => Err(failure),
@@ -141,7 +159,7 @@ fn now() -> Timestamp {
     Timestamp::from_unix_seconds(0).plus(since.unwrap_or_default())
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one variable that clap does not read for us")]
-fn system_bundle() -> Option<PathBuf> {
-    std::env::var("SSL_CERT_FILE").ok().filter(|file| !file.is_empty()).map(PathBuf::from)
+#[expect(clippy::disallowed_methods, reason = "those that are no options, which clap reads")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
 }

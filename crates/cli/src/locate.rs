@@ -13,7 +13,8 @@ use crate::Session;
 use crate::connection_string::{ConnectionString, split_port};
 use crate::failure::{Failure, Result};
 use crate::output::{at, cell};
-use crate::service::{ADMIN_API, Call, DPS_API, HUB_API, Service, segment};
+use crate::service::{ADMIN_API, Call, Credential, DPS_API, HUB_API, Service, segment};
+use crate::token::token;
 use crate::transport::{HostHeader, Target, Trust};
 
 /// The file's name, in the data directory.
@@ -131,8 +132,13 @@ impl Admin {
             (Some(ca), _) | (None, Some(ca)) => Trust::Only(ca.clone()),
             (None, None) => Trust::System { also: None },
         };
+        let ConnectionString { host, resource, policy, key, .. } = connection;
+        let credential = match token(session)? {
+            Some(token) => Credential::Token(token),
+            None => Credential::Key { resource, policy, key },
+        };
         let target = Target {
-            host: connection.host,
+            host,
             address: Some(address),
             port,
             host_header: HostHeader::Bare,
@@ -143,10 +149,8 @@ impl Admin {
             service: Service {
                 transport: session.transport.clone(),
                 clock: session.clock,
-                resource: connection.resource,
                 target,
-                policy: connection.policy,
-                key: connection.key,
+                credential,
                 api_version: ADMIN_API,
             },
         })
@@ -203,6 +207,11 @@ impl Admin {
 
     /// The service API of a service, with a key that may do everything.
     pub(crate) async fn open(&self, kind: Kind, resource: &Resource) -> Result<Service> {
+        let target = Target { host: resource.host.clone(), ..self.service.target.clone() };
+        let api_version = kind.api_version();
+        if let Credential::Token(_) = self.service.credential {
+            return Ok(Service { target, api_version, ..self.service.clone() });
+        }
         let policies = self.policies(kind, &resource.name).await?;
         let rights = |policy: &Value| cell(at(policy, &["rights"]));
         let policy = policies
@@ -223,15 +232,9 @@ impl Admin {
             })?;
         let key = attestation::SymmetricKey::from_base64(&cell(at(policy, &["primaryKey"])))
             .map_err(|error| Failure::new(format!("a policy's key {error}")))?;
-        let target = Target { host: resource.host.clone(), ..self.service.target.clone() };
-        Ok(Service {
-            target,
-            resource: resource.host.clone(),
-            policy: cell(at(policy, &["keyName"])),
-            key,
-            api_version: kind.api_version(),
-            ..self.service.clone()
-        })
+        let (resource, policy) = (resource.host.clone(), cell(at(policy, &["keyName"])));
+        let credential = Credential::Key { resource, policy, key };
+        Ok(Service { target, credential, api_version, ..self.service.clone() })
     }
 }
 
@@ -251,11 +254,21 @@ pub(crate) async fn service(
 }
 
 fn by_login(session: &Session, login: &str, api_version: &'static str) -> Result<Service> {
-    let connection = ConnectionString::parse(login)?;
+    let (host, port, credential) = match token(session)? {
+        Some(token) => {
+            let (host, port) = ConnectionString::place(login)?;
+            (host, port, Credential::Token(token))
+        }
+        None => {
+            let ConnectionString { resource, host, port, policy, key } =
+                ConnectionString::parse(login)?;
+            (host, port, Credential::Key { resource, policy, key })
+        }
+    };
     let target = Target {
-        host: connection.host,
+        host,
         address: None,
-        port: connection.port,
+        port,
         host_header: HostHeader::WithPort,
         trust: trust(session),
         identity: None,
@@ -264,9 +277,7 @@ fn by_login(session: &Session, login: &str, api_version: &'static str) -> Result
         transport: session.transport.clone(),
         clock: session.clock,
         target,
-        resource: connection.resource,
-        policy: connection.policy,
-        key: connection.key,
+        credential,
         api_version,
     })
 }

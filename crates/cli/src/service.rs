@@ -25,6 +25,22 @@ const JSON: &str = "application/json; charset=utf-8";
 /// The media type of JSON lines.
 const JSON_LINES: &str = "application/x-ndjson";
 
+/// What opens a service.
+#[derive(Clone)]
+pub(crate) enum Credential {
+    /// A policy's key.
+    Key {
+        /// What tokens are made for: the host, with a port where the operator gave one.
+        resource: String,
+        /// The policy.
+        policy: String,
+        /// Its key.
+        key: SymmetricKey,
+    },
+    /// A bearer token.
+    Token(String),
+}
+
 /// One service, and a key to it.
 #[derive(Clone)]
 pub(crate) struct Service {
@@ -34,12 +50,8 @@ pub(crate) struct Service {
     pub(crate) clock: fn() -> Timestamp,
     /// Where it is.
     pub(crate) target: Target,
-    /// What tokens are made for: the host, with a port where the operator gave one.
-    pub(crate) resource: String,
-    /// The policy.
-    pub(crate) policy: String,
-    /// Its key.
-    pub(crate) key: SymmetricKey,
+    /// What it is opened with.
+    pub(crate) credential: Credential,
     /// `api-version` of every request.
     pub(crate) api_version: &'static str,
 }
@@ -166,8 +178,12 @@ impl Service {
         body: Option<(&str, Vec<u8>)>,
     ) -> Result<Reply> {
         let mark = if path.contains('?') { '&' } else { '?' };
-        let expires = (self.clock)().plus(TOKEN_LIFE);
-        let token = sas::create(&self.resource, &self.key, expires, Some(&self.policy));
+        let token = match &self.credential {
+            Credential::Key { resource, policy, key } => {
+                sas::create(resource, key, (self.clock)().plus(TOKEN_LIFE), Some(policy))
+            }
+            Credential::Token(token) => format!("Bearer {token}"),
+        };
         let mut headers = vec![("accept", "application/json".to_owned()), ("authorization", token)];
         headers.extend(more);
         if let Some((media_type, _)) = &body {
@@ -184,7 +200,13 @@ impl Service {
 
     fn read(&self, reply: &Reply, doing: &str) -> Result<Value> {
         if !reply.is_success() {
-            return Err(Failure::refused(doing, self.place(), reply));
+            let refused = Failure::refused(doing, self.place(), reply);
+            return Err(match (&self.credential, reply.status) {
+                (Credential::Token(_), 401) => refused.hint_instead(
+                    "the token has expired, is for another audience, or its issuer is not trusted",
+                ),
+                (Credential::Key { .. } | Credential::Token(_), _) => refused,
+            });
         }
         if reply.body.is_empty() {
             return Ok(Value::Null);

@@ -1,5 +1,6 @@
 //! Whole commands, from the words to the requests and what is printed.
 
+mod access;
 mod admin;
 mod apply;
 mod devices;
@@ -115,6 +116,11 @@ fn parse(words: &[&str]) -> std::result::Result<Standalone, clap::Error> {
 
 /// Runs a command with `admin.json` of a server on port 8443 in its data directory.
 async fn run(words: &[&str], replies: Vec<Reply>) -> Ran {
+    run_as(None, words, replies).await
+}
+
+/// The same with a bearer token in the environment.
+async fn run_as(token: Option<&str>, words: &[&str], replies: Vec<Reply>) -> Ran {
     let dir = tempfile::tempdir().unwrap();
     let admin = json!({
         "url": "https://muster.localhost:8443",
@@ -123,10 +129,19 @@ async fn run(words: &[&str], replies: Vec<Reply>) -> Ran {
             format!("HostName=muster.localhost;SharedAccessKeyName=admin;SharedAccessKey={KEY}"),
     });
     std::fs::write(dir.path().join("admin.json"), admin.to_string()).unwrap();
-    run_in(dir, words, replies).await
+    run_all(dir, token, words, replies).await
 }
 
 async fn run_in(dir: tempfile::TempDir, words: &[&str], replies: Vec<Reply>) -> Ran {
+    run_all(dir, None, words, replies).await
+}
+
+async fn run_all(
+    dir: tempfile::TempDir,
+    token: Option<&str>,
+    words: &[&str],
+    replies: Vec<Reply>,
+) -> Ran {
     let parsed = parse(words).unwrap_or_else(|error| panic!("{error}"));
     let (kept, fake) = (Kept::default(), Arc::new(Fake::default()));
     *fake.replies.lock().unwrap() = replies.into();
@@ -140,6 +155,7 @@ async fn run_in(dir: tempfile::TempDir, words: &[&str], replies: Vec<Reply>) -> 
             Box::new(kept.clone()),
         ),
         global,
+        token: token.map(str::to_owned),
         transport: fake.clone(),
         clock: || Timestamp::from_unix_seconds(1_893_455_400),
     };

@@ -1,8 +1,15 @@
 //! The issuers whose bearer tokens operators may show.
 
+mod fetch;
+mod remote;
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use attestation::bearer::Issuer;
+
+pub use remote::{Location, Remote, Rhythm};
 
 /// Knows which issuers are trusted now.
 pub trait Issuers: Send + Sync {

@@ -1,6 +1,6 @@
 //! Who may connect: one check, at connect and again at every change (invariant I6).
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 
 use attestation::access::{self, Policy};
 use attestation::network::{Api, Network, NetworkAccess, Refused};

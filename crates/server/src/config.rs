@@ -3,6 +3,7 @@
 //! Precedence: default < file < environment (`MUSTER_…`) < flag. Every field is checked, all
 //! faults are told at once, and an unknown key is a fault.
 
+pub(crate) mod access;
 pub(crate) mod monitoring;
 pub(crate) mod tls;
 pub(crate) mod webhooks;
@@ -42,6 +43,9 @@ pub(crate) struct Flags {
     /// PEM keys of these certificates, in the same order.
     #[arg(long, env = "MUSTER_TLS_KEY", value_name = "FILE", value_delimiter = ',')]
     pub(crate) tls_key: Vec<PathBuf>,
+    /// A TOML file of issuers whose bearer tokens operators may show [default: none].
+    #[arg(long, env = "MUSTER_ISSUERS_FILE", value_name = "FILE")]
+    pub(crate) issuers_file: Option<PathBuf>,
     /// Where monitoring systems ask, or `off` [default: 127.0.0.1:9464, if it is free].
     #[arg(long, env = "MUSTER_MONITORING", value_name = "ADDRESS:PORT")]
     pub(crate) monitoring: Option<String>,
@@ -76,6 +80,8 @@ pub(crate) struct Config {
     pub(crate) listen: Listen,
     /// The server's own certificates.
     pub(crate) tls: tls::Tls,
+    /// Who may call beside shared access policies, and from where.
+    pub(crate) access: access::Access,
     /// Whom custom allocation asks, and how.
     pub(crate) webhooks: webhooks::Webhooks,
     /// Where health and metrics are asked for.
@@ -130,6 +136,7 @@ struct File {
     data_dir: Option<PathBuf>,
     listen: FileListen,
     tls: tls::FileTls,
+    access: access::Access,
     webhooks: webhooks::Webhooks,
     monitoring: FileMonitoring,
     log: FileLog,
@@ -187,7 +194,7 @@ impl Config {
     /// [`Faults`] with all of them.
     pub(crate) fn load(
         flags: &Flags,
-        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks) -> Vec<String>,
+        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks, &access::Access) -> Vec<String>,
     ) -> Result<Self, Faults> {
         let (file, named) = match &flags.config {
             Some(file) => (file.clone(), true),
@@ -207,7 +214,7 @@ impl Config {
         text: &str,
         path: &Path,
         flags: &Flags,
-        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks) -> Vec<String>,
+        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks, &access::Access) -> Vec<String>,
     ) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let file = parse(text, path, &mut faults);
@@ -233,7 +240,9 @@ impl Config {
             })
             .collect();
         let tls = tls::read(file.tls, flags, &mut faults);
-        faults.extend(files(&tls, &file.webhooks));
+        let mut access = file.access;
+        access.issuers_file = flags.issuers_file.clone().or(access.issuers_file);
+        faults.extend(files(&tls, &file.webhooks, &access));
         let asked = flags.monitoring.clone().or(file.monitoring.address);
         let monitoring = monitoring::Address::read(asked.as_deref()).unwrap_or_else(|fault| {
             faults.push(fault);
@@ -261,6 +270,7 @@ impl Config {
                 mqtt_port: flags.mqtt_port.or(file.listen.mqtt_port),
             },
             tls,
+            access,
             webhooks: file.webhooks,
             monitoring: Monitoring { address: monitoring, otlp_endpoint },
             log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
@@ -292,13 +302,14 @@ fn parse(text: &str, path: &Path, faults: &mut Vec<String>) -> File {
             "data_dir" => file.data_dir = field(value, &at, faults),
             "listen" => file.listen = fields(value, &at, faults),
             "tls" => file.tls = fields(value, &at, faults),
+            "access" => file.access = fields(value, &at, faults),
             "webhooks" => file.webhooks = fields(value, &at, faults),
             "monitoring" => file.monitoring = fields(value, &at, faults),
             "log" => file.log = fields(value, &at, faults),
             "first_start" => file.first_start = fields(value, &at, faults),
             _ => faults.push(format!(
-                "{at}: there is no such key; there are data_dir, listen, tls, webhooks, \
-                 monitoring, log, first_start"
+                "{at}: there is no such key; there are data_dir, listen, tls, access, \
+                 webhooks, monitoring, log, first_start"
             )),
         }
     }
@@ -366,7 +377,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, flags: &Flags) -> Result<Config, Faults> {
-        Config::check(text, Path::new("muster.toml"), flags, |_, _| Vec::new())
+        Config::check(text, Path::new("muster.toml"), flags, |_, _, _| Vec::new())
     }
 
     #[test]
@@ -432,6 +443,6 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there() {
         let flags = Flags { config: Some("/nonexistent/muster.toml".into()), ..Flags::default() };
-        assert!(Config::load(&flags, |_, _| Vec::new()).is_err());
+        assert!(Config::load(&flags, |_, _, _| Vec::new()).is_err());
     }
 }

@@ -10,6 +10,7 @@ mod environment;
 mod files;
 mod fixture;
 mod home;
+mod issuers;
 mod listen;
 mod monitor;
 mod open_files;
@@ -22,6 +23,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
+use config::access::Access;
 use config::tls::Tls;
 use config::webhooks::Webhooks;
 use config::{Config, Flags};
@@ -130,7 +132,7 @@ const USAGE: u8 = 2;
 fn load(
     flags: Flags,
     global: &cli::GlobalArgs,
-    files: fn(&Tls, &Webhooks) -> Vec<String>,
+    files: fn(&Tls, &Webhooks, &Access) -> Vec<String>,
 ) -> Result<Config, ExitCode> {
     let flags = Flags { data_dir: global.data_dir.clone(), ..flags };
     Config::load(&flags, files).map_err(|faults| {
@@ -140,13 +142,13 @@ fn load(
 }
 
 /// Every fault of the files that the configuration names.
-fn file_faults(tls: &Tls, webhooks: &Webhooks) -> Vec<String> {
-    let faults = certificates::faults(tls);
-    faults.into_iter().chain(webhooks::faults(webhooks)).collect()
+fn file_faults(tls: &Tls, webhooks: &Webhooks, access: &Access) -> Vec<String> {
+    let faults = certificates::faults(tls).into_iter().chain(webhooks::faults(webhooks));
+    faults.chain(issuers::faults(access.issuers_file.as_ref())).collect()
 }
 
 /// For commands that do not need the files that the configuration names.
-const fn unread(_: &Tls, _: &Webhooks) -> Vec<String> {
+const fn unread(_: &Tls, _: &Webhooks, _: &Access) -> Vec<String> {
     Vec::new()
 }
 

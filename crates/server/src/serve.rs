@@ -5,9 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
-use attestation::network::NetworkAccess;
 use clap::Args;
-use gateway::issuers::Nobody;
+use gateway::issuers::{Issuers, Nobody};
 use gateway::listener::{Capacity, Counters, Listener};
 use gateway::metrics::{Metrics, Readings};
 use gateway::monitoring::Monitoring;
@@ -27,6 +26,7 @@ use crate::config::{Config, Faults, Flags, LogFormat};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::fixture::{self, Fixture};
 use crate::home::{self, Home, Lifetime};
+use crate::issuers::Watched;
 use crate::pki::DevelopmentCa;
 use crate::traces::Traces;
 use crate::{admin, banner, bootstrap, certificates, files, listen, monitor, open_files, webhooks};
@@ -92,7 +92,10 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let metrics = Arc::new(Metrics::default());
     let trust = webhooks::trust(&config.webhooks).map_err(Faults)?;
     let webhooks = Arc::new(gateway::webhooks::Client::new(trust, Arc::clone(&clock)));
-    let service = service.with_observer(metrics.clone()).with_webhooks(webhooks);
+    let mut service = service.with_observer(metrics.clone()).with_webhooks(webhooks);
+    if let Some(networks) = &config.access.private_networks {
+        service = service.with_private_networks(networks.clone());
+    }
     let service = Arc::new(service);
     let given = beginning.fixture.as_ref().and_then(|fixture| fixture.ca.as_ref());
     let ca = Arc::new(DevelopmentCa::open(&home.pki, home.keys, given, Arc::clone(&clock))?);
@@ -113,11 +116,15 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let lines = certificates.lines();
     let text = banner::banner(start, lifetime, &directory, &home.dir, &ca_file, &lines, &bound);
     let intermediates = Intermediates::default();
+    let issuers: Arc<dyn Issuers> = match &config.access.issuers_file {
+        Some(file) => Arc::new(Watched::new(file.clone())),
+        None => Arc::new(Nobody),
+    };
     let gateway = Gateway {
         service,
         admin_policies: vec![policy],
-        admin_network: NetworkAccess::default(),
-        issuers: Arc::new(Nobody),
+        admin_network: config.access.admin_network(),
+        issuers,
         metrics,
         intermediates,
     };

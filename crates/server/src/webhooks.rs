@@ -49,6 +49,18 @@ pub(crate) fn faults(webhooks: &Webhooks) -> Vec<String> {
     }
 }
 
+/// TLS as a client that believes the certificates of a file, else those of the machine.
+///
+/// # Errors
+/// A sentence that names the file.
+pub(crate) fn client_tls(ca: Option<&Path>) -> Result<ClientConfig, String> {
+    let roots = match ca {
+        Some(file) => roots(file)?,
+        None => of_the_machine(),
+    };
+    client(roots).map_err(|error| error.to_string())
+}
+
 fn client(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     Ok(ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?

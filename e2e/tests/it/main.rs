@@ -9,6 +9,7 @@
     reason = "tests fail by panicking"
 )]
 
+mod access;
 mod apply;
 mod az;
 mod bulk_load;

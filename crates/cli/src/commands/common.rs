@@ -33,9 +33,6 @@ pub(crate) struct Ignored {
     verbose: bool,
     #[arg(long, hide = true)]
     debug: bool,
-    /// Only keys are known here, no cloud logins.
-    #[arg(long, hide = true, value_parser = ["key"])]
-    auth_type: Option<String>,
 }
 
 /// Which provisioning service.
@@ -134,6 +131,13 @@ pub(crate) struct Yes {
     /// Do not ask.
     #[arg(long, short = 'y', num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
     yes: Option<bool>,
+}
+
+impl Yes {
+    /// Whether the answer is given ahead.
+    pub(crate) const fn is_given(self) -> bool {
+        matches!(self.yes, Some(true))
+    }
 }
 
 /// Asks before something goes that much rests on, where there is somebody to ask.

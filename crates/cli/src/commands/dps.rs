@@ -12,6 +12,7 @@ use super::enrollment::Enrollment;
 use super::enrollment_group::EnrollmentGroup;
 use super::expiry_exception::ExpiryException;
 use super::linked_hub::LinkedHub;
+use super::network::{IpFilterRules, PublicNetworkAccess, force};
 use super::policy::{DpsName, Policies};
 use super::registration::OfGroup;
 use crate::Session;
@@ -37,10 +38,12 @@ const FIRST: [&str; 4] = [
 ];
 
 /// What an update may say, and where a provisioning service shows it.
-const WRITABLE: [(&str, &str); 3] = [
+const WRITABLE: [(&str, &str); 5] = [
     ("hostName", "properties.serviceOperationsHostName"),
     ("idScope", "properties.idScope"),
     ("allocationPolicy", "properties.allocationPolicy"),
+    ("publicNetworkAccess", "properties.publicNetworkAccess"),
+    ("ipFilterRules", "properties.ipFilterRules"),
 ];
 
 /// `muster iot dps`.
@@ -92,6 +95,8 @@ enum Verb {
     /// Shared access policies.
     #[command(alias = "access-policy")]
     Policy(Policies<DpsName>),
+    /// From which addresses it may be called.
+    IpFilterRule(IpFilterRules<DpsName>),
     /// Derive a device's key from a group's.
     ComputeDeviceKey(ComputeDeviceKey),
     /// Records, in az's older grammar.
@@ -175,6 +180,11 @@ struct Update {
     /// How hubs are chosen where an enrollment does not say.
     #[arg(long, value_enum, ignore_case = true)]
     allocation_policy: Option<Allocation>,
+    /// Whether it may be called from outside the server's private networks.
+    #[arg(long, value_enum, ignore_case = true)]
+    public_network_access: Option<PublicNetworkAccess>,
+    #[command(flatten)]
+    yes: Yes,
     /// Set a property: properties.allocationPolicy=Hashed.
     #[arg(long, num_args = 1.., value_name = "PATH=VALUE")]
     set: Vec<String>,
@@ -215,6 +225,7 @@ impl Dps {
             Verb::LinkedHub(noun) => noun.run(session).await,
             Verb::ConnectionString(noun) => noun.run(session).await,
             Verb::Policy(noun) => noun.run(session).await,
+            Verb::IpFilterRule(noun) => noun.run(session).await,
             Verb::ComputeDeviceKey(verb) => verb.run(session).await,
             Verb::Registration(noun) => noun.run(session).await,
         }
@@ -251,17 +262,23 @@ impl Update {
         for assignment in &self.set {
             document::set(&mut present, assignment, Values::given(self.force_string))?;
         }
-        if let Some(policy) = self.allocation_policy {
-            let assignment = format!("properties.allocationPolicy={}", policy.wire());
-            document::set(&mut present, &assignment, Values::Text)?;
-        } else if self.set.is_empty() {
+        let named = [
+            self.allocation_policy.map(|given| format!("allocationPolicy={}", given.wire())),
+            self.public_network_access.map(|given| format!("publicNetworkAccess={}", given.wire())),
+        ];
+        for assignment in named.iter().flatten() {
+            document::set(&mut present, &format!("properties.{assignment}"), Values::Text)?;
+        }
+        if self.set.is_empty() && named.iter().all(Option::is_none) {
             return Err(Failure::usage("nothing to update")
                 .hint("give --set properties.allocationPolicy=Hashed"));
         }
         let mut body = Map::new();
         for (member, from) in WRITABLE {
             let value = document::take(&mut present, from);
-            body.insert(member.into(), value);
+            if !value.is_null() {
+                body.insert(member.into(), value);
+            }
         }
         let mut rest = before;
         WRITABLE.iter().for_each(|(_, from)| drop(document::take(&mut rest, from)));
@@ -270,7 +287,8 @@ impl Update {
                 .hint(format!("what can be is {}", WRITABLE.map(|(_, from)| from).join(", "))));
         }
         let etag = present.get("etag").and_then(Value::as_str);
-        let call = Call::put(path(&name), json!({"properties": body}), doing).if_match(etag);
+        let path = format!("{}{}", path(&name), force(self.yes));
+        let call = Call::put(path, json!({"properties": body}), doing).if_match(etag);
         let written = admin.service.call(call).await?;
         session.output.thing(&written, &FIRST)
     }

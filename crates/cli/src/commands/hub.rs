@@ -7,6 +7,7 @@ use super::common::{AdminArgs, Yes, confirm};
 use super::connection_string::OfHub;
 use super::device_identity::DeviceIdentity;
 use super::dps::Place;
+use super::network::{IpFilterRules, PublicNetworkAccess, force};
 use super::policy::{HubName, Policies};
 use crate::Session;
 use crate::failure::Result;
@@ -58,6 +59,19 @@ enum Verb {
         #[command(flatten)]
         admin: AdminArgs,
     },
+    /// Change from where a hub may be called.
+    Update {
+        /// Name or host of the hub; may be left out where there is only one.
+        #[arg(long = "name", visible_alias = "hub-name", short = 'n', value_name = "NAME")]
+        name: Option<String>,
+        /// Whether it may be called from outside the server's private networks.
+        #[arg(long, value_enum, ignore_case = true)]
+        public_network_access: PublicNetworkAccess,
+        #[command(flatten)]
+        yes: Yes,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
     /// Delete a hub with all its device identities.
     Delete {
         #[command(flatten)]
@@ -71,6 +85,8 @@ enum Verb {
     DeviceIdentity(Box<DeviceIdentity>),
     /// Connection strings for tools and SDKs.
     ConnectionString(OfHub),
+    /// From which addresses it may be called.
+    IpFilterRule(IpFilterRules<HubName>),
     /// Shared access policies.
     Policy(Policies<HubName>),
 }
@@ -104,6 +120,15 @@ impl Hub {
                 let found = admin.resource(Kind::Hub, name.as_deref()).await?;
                 session.output.thing(&found.value, &FIRST)
             }
+            Verb::Update { name, public_network_access, yes, admin } => {
+                let admin = admin.find(session)?;
+                let name = admin.resource(Kind::Hub, name.as_deref()).await?.name;
+                let body = json!({"properties":
+                    {"publicNetworkAccess": public_network_access.wire()}});
+                let path = format!("{}{}", path(&name), force(yes));
+                let call = Call::put(path, body, format!("update hub '{name}'"));
+                session.output.thing(&admin.service.call(call).await?, &FIRST)
+            }
             Verb::Delete { name, yes, admin } => {
                 let admin = admin.find(session)?;
                 let name = admin.resource(Kind::Hub, Some(&name.name)).await?.name;
@@ -113,6 +138,7 @@ impl Hub {
             }
             Verb::DeviceIdentity(noun) => noun.run(session).await,
             Verb::ConnectionString(noun) => noun.run(session).await,
+            Verb::IpFilterRule(noun) => noun.run(session).await,
             Verb::Policy(noun) => noun.run(session).await,
         }
     }

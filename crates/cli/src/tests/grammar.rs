@@ -79,6 +79,7 @@ fn enrollments_take_both_spellings() {
         "iot dps enrollment create -n d --eid e --at x509 --cp f --hn hub.localhost",
         "iot dps enrollment create -n d --eid e --at symmetrickey --ap geolatency -g rg",
         "iot dps enrollment show -n d --eid e --auth-type key --subscription s",
+        "iot dps enrollment show -n d --eid e --auth-type login",
     ] {
         takes(line);
     }
@@ -246,7 +247,9 @@ fn misuse_is_refused_before_anything_is_sent() {
         "iot device registration create --rid r --cp chain",
         "device register --rid r",
         "ca leaf --name n --out o --days 0",
-        "iot dps enrollment show --eid e --auth-type login",
+        "iot dps enrollment show --eid e --auth-type kerberos",
+        "iot dps ip-filter-rule add --filter-name a --action drop --ip-mask ::/0",
+        "iot hub update --hub-name h",
         "iot dps show --query properties.[",
         "iot dps policy create --dps-name d --policy-name p",
         "iot dps policy create --dps-name d --policy-name p --rights RegistryRead",

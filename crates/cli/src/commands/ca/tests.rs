@@ -36,9 +36,11 @@ fn make(dir: &Path, words: &[&str]) -> Result<Value> {
         query: None,
         data_dir: Some(dir.into()),
         ca_file: None,
+        auth_type: None,
+        token_file: None,
     };
     let transport = std::sync::Arc::new(crate::https::Https { system_bundle: None });
-    ca.run(&mut Session { global, transport, clock: now, output })?;
+    ca.run(&mut Session { global, token: None, transport, clock: now, output })?;
     Ok(serde_json::from_str(&kept.text()).unwrap())
 }
 

@@ -1,0 +1,112 @@
+//! Bearer tokens, IP filter rules and the public-network switch.
+
+use serde_json::{Value, json};
+
+use super::{LOGIN, reply, run, run_as, run_in};
+use crate::failure::Kind;
+
+fn one_dps(rules: &Value) -> Value {
+    json!({"value": [{"name": "dps1", "properties": {
+        "idScope": "0ne00000001", "allocationPolicy": "Hashed",
+        "serviceOperationsHostName": "dps1.localhost",
+        "publicNetworkAccess": "Enabled", "ipFilterRules": rules}}]})
+}
+
+fn rule(name: &str) -> Value {
+    json!({"filterName": name, "action": "Reject", "ipMask": "10.0.0.0/8", "target": "all"})
+}
+
+#[tokio::test]
+async fn a_token_is_shown_in_place_of_a_key() {
+    let words = ["iot", "dps", "enrollment", "list"];
+    let replies = || vec![reply(200, &one_dps(&json!([]))), reply(200, &json!([]))];
+    let ran = run_as(Some("t0ken\n"), &words, replies()).await.ok();
+    // No key is asked for: the token opens the service itself.
+    assert_eq!(ran.lines().len(), 2);
+    for at in 0..2 {
+        assert_eq!(ran.header(at, "authorization"), Some("Bearer t0ken"));
+    }
+    assert_eq!(ran.asked[1].0.host, "dps1.localhost");
+    let words = ["iot", "dps", "show", "--auth-type", "key"];
+    let ran = run_as(Some("t0ken"), &words, replies()).await.ok();
+    assert!(ran.header(0, "authorization").unwrap().starts_with("SharedAccessSignature "));
+    let words = ["iot", "dps", "show", "--auth-type", "login"];
+    let (kind, text) = run(&words, Vec::new()).await.failure();
+    assert_eq!(kind, Kind::Usage);
+    assert!(text.contains("MUSTER_TOKEN"), "{text}");
+    let ran = run_as(Some("two words"), &["iot", "dps", "show"], Vec::new()).await;
+    assert_eq!(ran.failure().0, Kind::Usage);
+}
+
+#[tokio::test]
+async fn a_token_is_read_of_a_file_and_sent_to_a_named_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "of-file\n").unwrap();
+    let file = file.to_str().unwrap().to_owned();
+    let login = "HostName=dps.example:8443";
+    let words =
+        ["iot", "dps", "enrollment", "list", "--login", login, "--token-file", file.as_str()];
+    let ran = run_in(tempfile::tempdir().unwrap(), &words, vec![reply(200, &json!([]))]).await.ok();
+    assert_eq!(ran.header(0, "authorization"), Some("Bearer of-file"));
+    assert_eq!((ran.asked[0].0.host.as_str(), ran.asked[0].0.port), ("dps.example", 8443));
+    let words = ["iot", "dps", "enrollment", "list", "--login", LOGIN, "--token-file", &file];
+    let ran = run(&words, vec![reply(401, &Value::Null)]).await;
+    assert_eq!(ran.header(0, "authorization"), Some("Bearer of-file"));
+    let (_, text) = ran.failure();
+    assert!(text.contains("hint: the token has expired, is for another audience"), "{text}");
+}
+
+#[tokio::test]
+async fn s_75_rules_are_added_in_their_place_and_removed() {
+    let there = json!([rule("a"), rule("b")]);
+    let put = |rules: &Value| reply(200, &one_dps(rules)["value"][0]);
+    let add = ["iot", "dps", "ip-filter-rule", "add", "--filter-name", "new", "--action", "ACCEPT"];
+    let mask = ["--ip-mask", "fd00::/8", "--target", "deviceapi"];
+    let new = json!({"filterName": "new", "action": "Accept", "ipMask": "fd00::/8",
+                     "target": "deviceApi"});
+    for (more, rules) in [
+        (&[][..], json!([rule("a"), rule("b"), new])),
+        (&["--position", "2", "--yes"], json!([rule("a"), new, rule("b")])),
+        (&["--position", "99"], json!([rule("a"), rule("b"), new])),
+    ] {
+        let words = [&add[..], &mask, more].concat();
+        let ran = run(&words, vec![reply(200, &one_dps(&there)), put(&rules)]).await.ok();
+        assert_eq!(ran.body(1), json!({"properties": {"ipFilterRules": rules}}));
+        let force = if more.contains(&"--yes") { "?force=true&" } else { "?" };
+        let line = format!("PUT /muster/v1/dps/dps1{force}api-version=2026-11-01");
+        assert_eq!(ran.lines()[1], line);
+        assert!(ran.out.contains("fd00::/8"), "{}", ran.out);
+    }
+    let words = ["iot", "dps", "ip-filter-rule", "remove", "--filter-name", "a"];
+    let ran = run(&words, vec![reply(200, &one_dps(&there)), put(&json!([]))]).await.ok();
+    assert_eq!(ran.body(1), json!({"properties": {"ipFilterRules": [rule("b")]}}));
+    let words = ["iot", "dps", "ip-filter-rule", "remove", "--filter-name", "c"];
+    let ran = run(&words, vec![reply(200, &one_dps(&there))]).await;
+    assert_eq!(ran.failure().0, Kind::NotFound);
+    let words = ["iot", "dps", "ip-filter-rule", "list", "-o", "tsv", "--query", "[].filterName"];
+    let ran = run(&words, vec![reply(200, &one_dps(&there))]).await.ok();
+    assert_eq!(ran.out, "a\nb\n");
+}
+
+#[tokio::test]
+async fn s_75_who_would_be_shut_out_is_told_how_to_do_it_all_the_same() {
+    let hubs = json!({"value": [{"name": "hub1", "properties": {"hostName": "hub1.localhost"}}]});
+    let words = ["iot", "hub", "update", "--public-network-access", "disabled"];
+    let told = json!({"errorCode": 409_203, "message": "It would shut out its caller."});
+    let ran = run(&words, vec![reply(200, &hubs), reply(409, &told)]).await;
+    assert_eq!(ran.body(1), json!({"properties": {"publicNetworkAccess": "Disabled"}}));
+    let (_, text) = ran.failure();
+    assert!(text.contains("hint: give --yes to do it all the same"), "{text}");
+    let words = ["iot", "dps", "update", "--public-network-access", "Disabled", "--yes"];
+    let one = one_dps(&json!([rule("a")]));
+    let ran = run(&words, vec![reply(200, &one), reply(200, &one["value"][0])]).await.ok();
+    assert!(ran.lines()[1].contains("?force=true&"));
+    let body = ran.body(1);
+    assert_eq!(body["properties"]["publicNetworkAccess"], "Disabled");
+    assert_eq!(body["properties"]["ipFilterRules"], json!([rule("a")]));
+    let refused = json!({"errorCode": 403_100, "message": "The IP filter rule a refuses you."});
+    let words = ["iot", "dps", "enrollment", "list", "--login", LOGIN];
+    let (_, text) = run(&words, vec![reply(403, &refused)]).await.failure();
+    assert!(text.contains("hint: call from an address that is let in"), "{text}");
+}
