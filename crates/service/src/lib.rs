@@ -21,6 +21,7 @@ mod directory;
 mod enrollments;
 mod environment;
 mod error;
+mod events;
 mod exceptions;
 mod instances;
 mod load;
@@ -48,6 +49,7 @@ pub use devices::Demand;
 pub use directory::{Directory, Endpoint};
 pub use environment::{Clock, Entropy};
 pub use error::{ApiError, Fault};
+pub use events::{Announcer, SubscriptionDraft};
 pub use instances::{DpsRequest, HubRequest, LinkRequest, NetworkRequest};
 pub use load::Loaded;
 pub use orphans::Purged;
@@ -57,11 +59,12 @@ pub use reprovision::Reprovision;
 pub use search::{Extent, Found, Search};
 pub use send::SendError;
 pub use store::telemetry::{TelemetryError, TelemetryLog};
-pub use store::{DeviceView, IndividualView, Orphaned};
+pub use store::{DeliveryCount, DeviceView, IndividualView, Orphaned};
 
 use access::sessions::Sessions;
 use attempts::Attempts;
 use consult::Consultations;
+use events::Announcements;
 use observe::{Nobody, Observer};
 
 /// Everything that Muster can be asked, over one store.
@@ -78,6 +81,7 @@ pub struct Service {
     webhooks: Arc<dyn Webhooks>,
     consultations: Arc<Consultations>,
     private_networks: Vec<Network>,
+    announcements: Announcements,
 }
 
 /// Who asks, and the id by which the call can be found again.
@@ -104,7 +108,9 @@ impl Service {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> Result<Self, Fault> {
-        let sessions = Sessions::new(Arc::clone(&clock));
+        let announcements = Announcements::new(clock.now());
+        let connections = Arc::clone(&announcements.connections);
+        let sessions = Sessions::new(Arc::clone(&clock), connections);
         let service = Self {
             store,
             telemetry,
@@ -118,8 +124,10 @@ impl Service {
             webhooks: Arc::new(consult::Silent),
             consultations: Arc::default(),
             private_networks: network::private_by_default(),
+            announcements,
         };
         service.reload_directory().await?;
+        service.reload_subscriptions().await?;
         Ok(service)
     }
 
@@ -147,6 +155,13 @@ impl Service {
     /// The networks that are let in where public network access is disabled.
     pub fn private_networks(&self) -> &[Network] {
         &self.private_networks
+    }
+
+    /// The same service, which puts events into form and sends them by `announcer`.
+    #[must_use]
+    pub fn with_announcer(mut self, announcer: Arc<dyn Announcer>) -> Self {
+        self.announcements.announcer = announcer;
+        self
     }
 
     /// The instant by the service's clock.

@@ -96,6 +96,27 @@ pub enum Observed<'a> {
         /// How long it took, the wait for its turn included.
         took: Duration,
     },
+    /// An event was sent to a subscription.
+    EventDelivery {
+        /// What came of it.
+        outcome: DeliveryOutcome,
+    },
+    /// Events found no room, and are told to nobody.
+    EventsDropped {
+        /// How many, each once for every subscription.
+        count: u64,
+    },
+}
+
+/// What came of one try to deliver an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeliveryOutcome {
+    /// The receiver has it.
+    Delivered,
+    /// It is tried again.
+    Retried,
+    /// It is a dead letter now.
+    Dead,
 }
 
 /// How a device came.
@@ -351,8 +372,9 @@ impl Service {
         }
     }
 
-    /// Hands a commit to the store, and tells how long that took.
-    pub(crate) async fn commit(&self, commit: Commit) -> Result<Committed, CommitError> {
+    /// Hands a commit to the store with the events that tell of it, and tells how long that took.
+    pub(crate) async fn commit(&self, mut commit: Commit) -> Result<Committed, CommitError> {
+        let added = self.announce(&mut commit).await?;
         let started = Instant::now();
         let span = tracing::debug_span!("commit", outcome = tracing::field::Empty);
         let committed = self.store.commit(commit).instrument(span.clone()).await;
@@ -360,6 +382,9 @@ impl Service {
         span.record("outcome", tracing::field::debug(outcome));
         drop(span);
         self.observer.observe(&Observed::Commit { outcome, took: started.elapsed() });
+        if committed.is_ok() {
+            added.committed();
+        }
         committed
     }
 }

@@ -55,6 +55,8 @@ impl Exposition {
         register.add(&names::REQUEST_DURATION, metrics.request_durations.clone());
         register.add(&names::STORE_COMMITS, metrics.store_commits.clone());
         register.add(&names::STORE_COMMIT_DURATION, metrics.store_commit_durations.0.clone());
+        register.add(&names::EVENT_DELIVERIES, metrics.event_deliveries.clone());
+        register.add(&names::EVENTS_DROPPED, metrics.events_dropped.clone());
         let handshakes = readings.listeners.handshake_durations();
         register.add(&names::HANDSHAKE_DURATION, handshakes.0.clone());
         registry.register_collector(Box::new(readings));
@@ -92,6 +94,13 @@ impl Collector for Readings {
         let store = self.service.store_work().unwrap_or_default();
         let sessions = i64::try_from(self.service.sessions().count()).unwrap_or(i64::MAX);
         ConstGauge::new(sessions).encode(begin(&mut encoder, &names::SESSIONS)?)?;
+        let events = self.service.deliveries_kept();
+        for (described, value) in
+            [(&names::EVENTS_WAITING, events.waiting), (&names::DEAD_LETTERS, events.dead)]
+        {
+            let value = i64::try_from(value).unwrap_or(i64::MAX);
+            ConstGauge::new(value).encode(begin(&mut encoder, described)?)?;
+        }
         for (described, value) in [
             (&names::STORE_APPLIED, store.commits),
             (&names::STORE_TRANSACTIONS, store.transactions),

@@ -59,6 +59,8 @@ pub struct Metrics {
     request_durations: Family<Labels, Histogram, fn() -> Histogram>,
     store_commits: Counters,
     store_commit_durations: Durations,
+    event_deliveries: Counters,
+    events_dropped: Counter,
 }
 
 impl Default for Metrics {
@@ -77,6 +79,8 @@ impl Default for Metrics {
             request_durations: Family::new_with_constructor(|| Durations::default().0),
             store_commits: Family::default(),
             store_commit_durations: Durations::default(),
+            event_deliveries: Family::default(),
+            events_dropped: Counter::default(),
         }
     }
 }
@@ -138,6 +142,12 @@ impl Observer for Metrics {
             Observed::Commit { outcome, took } => {
                 count(&self.store_commits, &names::STORE_COMMITS, [outcome.into()]);
                 self.store_commit_durations.observe(took);
+            }
+            Observed::EventDelivery { outcome } => {
+                count(&self.event_deliveries, &names::EVENT_DELIVERIES, [outcome.into()]);
+            }
+            Observed::EventsDropped { count } => {
+                self.events_dropped.inc_by(count);
             }
         }
     }

@@ -13,8 +13,8 @@ use prometheus_client::registry::Unit;
 use service::Holder;
 use service::access::sessions::Closing;
 use service::observe::{
-    Attestation, CommitOutcome, Protocol, RegistrationOutcome, SignInOutcome, TelemetryOutcome,
-    VerdictKind,
+    Attestation, CommitOutcome, DeliveryOutcome, Protocol, RegistrationOutcome, SignInOutcome,
+    TelemetryOutcome, VerdictKind,
 };
 
 use super::operation::{Handshake, Operation, Outcome};
@@ -234,6 +234,36 @@ pub const STORE_TRANSACTIONS: Described = counter(
     &[],
     "Transactions that applied commits shared, one fsync each; applied commits over these is the group's size",
 );
+/// Tries to deliver events.
+pub const EVENT_DELIVERIES: Described = counter(
+    "muster_event_deliveries_total",
+    "tries",
+    &[OUTCOME],
+    "Tries to deliver a lifecycle event to a subscription",
+);
+/// Events for which there was no room.
+pub const EVENTS_DROPPED: Described = counter(
+    "muster_events_dropped_total",
+    "events",
+    &[],
+    "Lifecycle events that a subscription never hears of, since there was no room for them",
+);
+/// Events on their way.
+pub const EVENTS_WAITING: Described = Described {
+    name: "muster_events_waiting",
+    kind: Kind::Gauge,
+    unit: "events",
+    labels: &[],
+    meaning: "Lifecycle events that are still to be delivered, once for each subscription",
+};
+/// Events that were given up.
+pub const DEAD_LETTERS: Described = Described {
+    name: "muster_events_dead_letters",
+    kind: Kind::Gauge,
+    unit: "events",
+    labels: &[],
+    meaning: "Lifecycle events that were given up and wait for an operator",
+};
 /// Connections.
 pub const CONNECTIONS: Described = counter(
     "muster_connections_accepted_total",
@@ -304,7 +334,7 @@ pub const CERTIFICATES_FAULTY: Described = Described {
 };
 
 /// Every metric.
-pub const ALL: [Described; 26] = [
+pub const ALL: [Described; 30] = [
     ATTESTATION_ATTEMPTS,
     DEVICE_ASSIGNMENTS,
     REGISTRATION_ATTEMPTS,
@@ -321,6 +351,10 @@ pub const ALL: [Described; 26] = [
     STORE_COMMIT_DURATION,
     STORE_APPLIED,
     STORE_TRANSACTIONS,
+    EVENT_DELIVERIES,
+    EVENTS_DROPPED,
+    EVENTS_WAITING,
+    DEAD_LETTERS,
     CONNECTIONS,
     ACCEPT_ERRORS,
     CONNECTIONS_WAITED,
@@ -446,6 +480,7 @@ words!(CommitOutcome {
     Busy => "busy",
     Error => "error",
 });
+words!(DeliveryOutcome { Delivered => "delivered", Retried => "retried", Dead => "dead" });
 words!(Closing { Denied => "denied", TakenOver => "taken_over" });
 words!(Outcome { Answered => "answered", Refused => "refused", Error => "error" });
 words!(Handshake { Completed => "completed", Failed => "failed", TimedOut => "timed_out" });

@@ -4,7 +4,7 @@ use std::path::Path;
 use model::{HostName, ServiceName, Timestamp};
 use service::access::sessions::Closing;
 use service::observe::{
-    Attestation, CommitOutcome, RegistrationOutcome, SignInOutcome, VerdictKind,
+    Attestation, CommitOutcome, DeliveryOutcome, RegistrationOutcome, SignInOutcome, VerdictKind,
 };
 use service::{Attesting, Holder};
 
@@ -44,6 +44,10 @@ fn everything(metrics: &Metrics) {
     for &outcome in CommitOutcome::ALL {
         metrics.observe(&Observed::Commit { outcome, took });
     }
+    for &outcome in DeliveryOutcome::ALL {
+        metrics.observe(&Observed::EventDelivery { outcome });
+    }
+    metrics.observe(&Observed::EventsDropped { count: 2 });
     for &operation in Operation::ALL {
         metrics.request(operation, Protocol::Https, Outcome::Answered, took);
     }

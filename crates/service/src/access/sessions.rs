@@ -10,12 +10,14 @@ use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use events::Existence;
 use hub::permit::{Evidence, Permit};
 use model::{DeviceId, HostName, Timestamp};
 use tokio::sync::{OwnedRwLockReadGuard, RwLock, watch};
 
 use super::seen::{Seen, SeenDevices};
 use crate::Clock;
+use crate::events::Connections;
 
 /// Names a device on a hub.
 pub type DeviceKey = (HostName, DeviceId);
@@ -29,6 +31,7 @@ pub struct Sessions {
 /// What sessions share with those who look for them.
 struct Index {
     clock: Arc<dyn Clock>,
+    connections: Arc<Connections>,
     live: Mutex<HashMap<DeviceKey, Vec<Arc<Shared>>>>,
     seen: Mutex<SeenDevices>,
 }
@@ -93,6 +96,11 @@ pub struct Operation(
     #[expect(dead_code, reason = "held, not read")] OwnedRwLockReadGuard<Option<Permit>>,
 );
 
+/// Whether a device has a session that is signed in.
+fn is_connected(live: &HashMap<DeviceKey, Vec<Arc<Shared>>>, key: &DeviceKey) -> bool {
+    live.get(key).is_some_and(|sessions| sessions.iter().any(|session| session.is_signed_in()))
+}
+
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     match mutex.lock() {
         Ok(guard) => guard,
@@ -108,8 +116,9 @@ impl fmt::Debug for Session {
 
 impl Sessions {
     /// No sessions yet.
-    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
-        let index = Index { clock, live: Mutex::default(), seen: Mutex::default() };
+    pub(crate) fn new(clock: Arc<dyn Clock>, connections: Arc<Connections>) -> Self {
+        let (live, seen) = (Mutex::default(), Mutex::default());
+        let index = Index { clock, connections, live, seen };
         Self { next: AtomicU64::default(), index: Arc::new(index) }
     }
 
@@ -235,6 +244,11 @@ impl Session {
     /// The device is connected from now on.
     pub(crate) fn signed_in(&self) {
         let now = self.index.clock.now();
+        // Held to the end, so that comings and goings are told in their order.
+        let live = locked(&self.index.live);
+        if !is_connected(&live, &self.shared.key) {
+            self.index.connections.tell(&self.shared.key, Existence::Began, now);
+        }
         let mut activity = locked(&self.shared.activity);
         activity.signed_in = Some(now);
         activity.heard = Some(now);
@@ -292,6 +306,10 @@ impl Drop for Session {
             if sessions.is_empty() {
                 live.remove(&self.shared.key);
             }
+        }
+        if self.shared.is_signed_in() && !is_connected(&live, &self.shared.key) {
+            let now = self.index.clock.now();
+            self.index.connections.tell(&self.shared.key, Existence::Ended, now);
         }
         drop(live);
         self.shared.ended.send_replace(true);

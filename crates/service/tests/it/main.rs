@@ -12,6 +12,7 @@ mod certificates;
 mod concurrency;
 mod consult;
 mod enrollments;
+mod events;
 mod exceptions;
 mod hub_side;
 mod load;

@@ -15,8 +15,8 @@ use provisioning::enrollment::{Individual, ProvisioningStatus};
 use provisioning::registration::Registration;
 use provisioning::view::{Evidence, RegistrationRequest, Versioned};
 use service::{
-    Accepted, Call, Clock, DpsRequest, Entropy, Extent, Found, HubRequest, LinkRequest, PollError,
-    Polled, RegisterError, Search, Service, TelemetryError, TelemetryLog, Webhooks,
+    Accepted, Announcer, Call, Clock, DpsRequest, Entropy, Extent, Found, HubRequest, LinkRequest,
+    PollError, Polled, RegisterError, Search, Service, TelemetryError, TelemetryLog, Webhooks,
 };
 use store::memory::Memory;
 
@@ -101,7 +101,7 @@ pub struct World {
     pub clock: Arc<TestClock>,
     pub log: Arc<TestLog>,
     pub dps: ServiceName,
-    store: Arc<dyn store::Store>,
+    pub store: Arc<dyn store::Store>,
     scope: String,
 }
 
@@ -205,6 +205,14 @@ impl World {
             service.put_link(&call(), &dps, &hub.host, &link).await.unwrap();
         }
         Self { service, clock, log, dps, store, scope: made.id_scope.to_string() }
+    }
+
+    /// Another service over the same store, as after a crash, which sends events by this.
+    pub async fn announcing(self, announcer: Arc<dyn Announcer>) -> Self {
+        let entropy = Arc::new(TestEntropy(AtomicU64::new(11)));
+        let (store, log, clock) = (self.store.clone(), self.log.clone(), self.clock.clone());
+        let service = Service::open(store, log, clock, entropy).await.unwrap();
+        Self { service: Arc::new(service.with_announcer(announcer)), ..self }
     }
 
     /// Another service over the same store, as after a crash.
