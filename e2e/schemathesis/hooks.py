@@ -32,6 +32,7 @@ IDS = {
     "hub": ["hub2", "name-0.localhost"],
     "certificate": ["certificate-0", "certificate-1"],
     "policy": ["policy-0", "policy-1"],
+    "subscription": ["subscription-0", "subscription-1"],
     "id": ["device-0", "witness"],
 }
 KEY = bytes(32)
@@ -55,6 +56,8 @@ KNOWN = {
     "iotHubHostName": ["hub1.localhost"],
     "iotHubs": [["hub1.localhost"], ["hub1.localhost", "hub2.localhost"]],
     "webhookUrl": ["https://localhost/"],
+    "endpointUrl": ["https://localhost/"],
+    "validation": ["none"],
     "apiVersion": ["2021-10-01"],
     # Rules that shut out nobody here.
     "ipFilterRules": [

@@ -13,6 +13,7 @@
 //!   `python/` and `node/`.
 //! - [`replay()`] sends what clients that can not run here would, from vectors made of their sources.
 //! - [`Tpm`] is a software TPM, in a [`tpm_world`].
+//! - [`Receiver`] is a receiver of lifecycle events that verifies them.
 //! - [`Webhook`] is a custom allocation webhook of an operator's.
 //! - [`Az`] runs the Azure command line, in an [`az_world`].
 //! - [`World::schemathesis`] asks everything that a server's OpenAPI documents say.
@@ -39,6 +40,7 @@ mod node;
 mod pki;
 mod process;
 mod python;
+mod receiver;
 mod replay;
 mod rest;
 mod sas;
@@ -56,6 +58,7 @@ pub use matrix::compatibility;
 pub use node::NodeClient;
 pub use pki::{Authority, DeviceCertificate, Pki, ServerCertificate, derived_key};
 pub use python::PythonClient;
+pub use receiver::Receiver;
 pub use replay::replay;
 pub use rest::{Reply, Rest};
 pub use sas::{escape, in_seconds, sas_signature, sas_token};

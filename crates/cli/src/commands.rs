@@ -15,6 +15,7 @@ mod dps;
 mod enrollment;
 mod enrollment_group;
 mod entry;
+mod event;
 mod expiry_exception;
 mod explain;
 mod hub;
@@ -49,6 +50,8 @@ pub enum Commands {
     Device(device::Device),
     /// Tell why a device was let in or refused.
     Explain(explain::Explain),
+    /// Manage who hears of lifecycle events, and what did not reach them.
+    Event(event::Event),
     /// Wait until the server answers: for scripts that start one.
     WaitReady(wait_ready::WaitReady),
 }
@@ -81,6 +84,7 @@ impl Commands {
             Self::Ca(ca) => ca.run(session),
             Self::Device(device) => device.run(session).await,
             Self::Explain(explain) => explain.run(session).await,
+            Self::Event(event) => event.run(session).await,
             Self::WaitReady(wait) => wait.run(session).await,
         }
     }

@@ -5,6 +5,7 @@ mod admin;
 mod apply;
 mod devices;
 mod enrollments;
+mod events;
 mod grammar;
 mod load;
 mod records;

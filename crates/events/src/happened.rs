@@ -70,6 +70,22 @@ impl EventType {
         Self::EnrollmentDeleted,
     ];
 
+    /// The names of these, in the same order.
+    pub const NAMES: [&'static str; 12] = [
+        Self::DeviceCreated.name(),
+        Self::DeviceDeleted.name(),
+        Self::DeviceConnected.name(),
+        Self::DeviceDisconnected.name(),
+        Self::RegistrationAssigned.name(),
+        Self::RegistrationRefused.name(),
+        Self::RegistrationDeleted.name(),
+        Self::EnrollmentCreated.name(),
+        Self::EnrollmentUpdated.name(),
+        Self::EnrollmentEnabled.name(),
+        Self::EnrollmentDisabled.name(),
+        Self::EnrollmentDeleted.name(),
+    ];
+
     /// Its name on the wire and in the store.
     pub const fn name(self) -> &'static str {
         match self {
@@ -268,7 +284,8 @@ mod tests {
         for kind in EventType::ALL.into_iter().chain([EventType::Test]) {
             assert_eq!(serde_json::to_value(kind).unwrap(), kind.name());
         }
-        for kind in EventType::ALL {
+        for (kind, name) in EventType::ALL.into_iter().zip(EventType::NAMES) {
+            assert_eq!(kind.name(), name);
             assert_eq!(EventType::parse(&kind.name().to_ascii_uppercase()), Some(kind));
         }
         assert_eq!(EventType::parse("Muster.Events.Test"), None);

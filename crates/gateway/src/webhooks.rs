@@ -4,6 +4,7 @@
 //! in between; a redirection is an answer like any other refusal and is not followed.
 
 mod address;
+mod events;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -17,7 +18,9 @@ use dialect::rest::{JSON, webhook};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Request, Uri, header};
+use hyper::http::request::Builder;
+use hyper::http::response::Parts;
+use hyper::{Method, Request, Uri, header};
 use hyper_util::rt::TokioIo;
 use model::limits;
 use provisioning::allocation::custom::{Answer, NoAnswer};
@@ -63,7 +66,12 @@ impl Client {
         Self { trust, patience: limits::WEBHOOK_TIMEOUT, clock }
     }
 
-    async fn tried(&self, url: &Uri, id: &str, body: &Bytes) -> Result<(u16, Bytes), Miss> {
+    /// Sends a request once; gives the head of the answer and its body.
+    async fn tried(
+        &self,
+        url: &Uri,
+        request: Request<Full<Bytes>>,
+    ) -> Result<(Parts, Bytes), Miss> {
         let host = url.host().ok_or_else(|| Miss::Final("its address names no host".to_owned()))?;
         let connecting = timeout(limits::WEBHOOK_CONNECT_TIMEOUT, self.connect(url, host));
         let stream =
@@ -72,11 +80,10 @@ impl Client {
         let (mut sender, connection) =
             http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
         let exchange = async {
-            let answer = sender.send_request(self.request(url, id, body)?).await.map_err(lost)?;
-            let status = answer.status().as_u16();
-            let read = Limited::new(answer.into_body(), limits::WEBHOOK_ANSWER_BYTES_MAX);
+            let (head, body) = sender.send_request(request).await.map_err(lost)?.into_parts();
+            let read = Limited::new(body, limits::WEBHOOK_ANSWER_BYTES_MAX);
             match read.collect().await {
-                Ok(collected) => Ok((status, collected.to_bytes())),
+                Ok(collected) => Ok((head, collected.to_bytes())),
                 Err(error) => Err(Miss::Final(format!("its answer can not be read: {error}"))),
             }
         };
@@ -123,30 +130,32 @@ impl Client {
         }
     }
 
-    fn request(&self, url: &Uri, id: &str, body: &Bytes) -> Result<Request<Full<Bytes>>, Miss> {
-        let (Some(authority), Some(path)) = (url.authority(), url.path_and_query()) else {
-            return Err(Miss::Final("its address has no path".to_owned()));
-        };
-        let mut request = Request::post(path.as_str())
-            .header(header::HOST, authority.as_str())
-            .header(header::CONTENT_TYPE, JSON)
-            .header(header::ACCEPT, "application/json")
-            .header(header::CONNECTION, "close");
+    /// A signed POST.
+    fn post(
+        &self,
+        url: &Uri,
+        media_type: &str,
+        id: &str,
+        body: &Bytes,
+    ) -> Result<Request<Full<Bytes>>, Miss> {
+        let mut request = addressed(Method::POST, url)?.header(header::CONTENT_TYPE, media_type);
         if let Some(key) = &self.trust.signing_key {
             for (name, value) in signature(key, id, self.clock.now().unix_seconds(), body) {
                 request = request.header(name, value);
             }
         }
-        request
-            .body(Full::new(body.clone()))
-            .map_err(|error| Miss::Final(format!("its address can not be asked: {error}")))
+        whole(request, body.clone())
     }
 
     /// Tries until there is an answer that another try would not better.
     async fn answered(&self, url: &Uri, id: &str, body: &Bytes) -> Result<(u16, Bytes), String> {
         let mut pauses = PAUSES.into_iter();
         loop {
-            let tried = self.tried(url, id, body).await;
+            let tried = match self.post(url, JSON, id, body) {
+                Ok(request) => self.tried(url, request).await,
+                Err(miss) => Err(miss),
+            };
+            let tried = tried.map(|(head, body)| (head.status.as_u16(), body));
             let pause = match &tried {
                 Ok((429 | 500..=599, _)) | Err(Miss::Passing(_)) => pauses.next(),
                 Ok(_) | Err(Miss::Final(_)) => None,
@@ -178,6 +187,25 @@ impl Webhooks for Client {
             Err(_) => Err(none(format!("it gave no answer in {:?}", self.patience))),
         }
     }
+}
+
+/// A request to an address, on a connection of its own.
+fn addressed(method: Method, url: &Uri) -> Result<Builder, Miss> {
+    let (Some(authority), Some(path)) = (url.authority(), url.path_and_query()) else {
+        return Err(Miss::Final("its address has no path".to_owned()));
+    };
+    Ok(Request::builder()
+        .method(method)
+        .uri(path.as_str())
+        .header(header::HOST, authority.as_str())
+        .header(header::ACCEPT, "application/json")
+        .header(header::CONNECTION, "close"))
+}
+
+fn whole(request: Builder, body: Bytes) -> Result<Request<Full<Bytes>>, Miss> {
+    request
+        .body(Full::new(body))
+        .map_err(|error| Miss::Final(format!("its address can not be asked: {error}")))
 }
 
 /// The headers of the Standard Webhooks specification, version 1, symmetric.

@@ -92,7 +92,10 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let metrics = Arc::new(Metrics::default());
     let trust = webhooks::trust(&config.webhooks).map_err(Faults)?;
     let webhooks = Arc::new(gateway::webhooks::Client::new(trust, Arc::clone(&clock)));
-    let mut service = service.with_observer(metrics.clone()).with_webhooks(webhooks);
+    let mut service = service
+        .with_observer(metrics.clone())
+        .with_announcer(webhooks.clone())
+        .with_webhooks(webhooks);
     if let Some(networks) = &config.access.private_networks {
         service = service.with_private_networks(networks.clone());
     }
@@ -132,6 +135,8 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
     let counters = Arc::new(Counters::default());
     let listeners = listeners(&gateway, &certificates, bound, &counters, &shutdown)?;
+    let delivering = Arc::clone(&gateway.service).deliver_events();
+    tokio::spawn(ended.clone().run_until_cancelled_owned(delivering));
     let status = certificates.status();
     tokio::spawn(certificates::watch(certificates, asked, ended.clone()));
     let (service, ending) = (Arc::clone(&gateway.service), ended.clone());

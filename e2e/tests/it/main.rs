@@ -17,6 +17,7 @@ mod ca_certificates;
 mod command_line;
 mod custom_allocation;
 mod durability;
+mod events;
 mod every_client;
 mod fleet;
 mod hostile;

@@ -2,6 +2,7 @@
 //!
 //! Its resources have the shape of the ARM resources that they stand for (`dps-service-api` §4).
 
+mod event;
 mod exception;
 mod network;
 mod policy;
@@ -22,6 +23,10 @@ use super::error::{ApiFault, Missing};
 use super::segments;
 use crate::json::{Object, read};
 
+pub use event::{
+    CountJson, EventRoute, SubscriptionBody, SubscriptionJson, TestJson, dead_letter_after,
+    dead_letter_json, dead_letters_json, subscription_body, subscription_json, test_json,
+};
 pub use exception::{ExceptionBody, ExceptionJson, ExceptionRoute, exception_body, exception_json};
 pub use network::{NetworkBody, NetworkJson, force};
 pub use policy::{KeyJson, PolicyRoute, RightName, key_json, policy_body, renew_body};
@@ -45,6 +50,8 @@ pub enum Route {
     Registrations(ServiceName, RegistrationsRoute),
     /// `GET explanations/{registration id or tracking id}`
     Explanations(String),
+    /// Event subscriptions.
+    Events(EventRoute),
 }
 
 /// Provisioning services, under `dps`.
@@ -147,6 +154,9 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
             "GET" => Ok(Route::Explanations((*id).to_owned())),
             _ => Err(ApiFault::MethodNotAllowed),
         },
+        ["muster", "v1", "event-subscriptions", rest @ ..] => {
+            event::route(method, rest).map(Route::Events)
+        }
         _ => Err(ApiFault::NotFound(Missing::Path)),
     }
 }
@@ -554,6 +564,7 @@ mod tests {
             "dps/000/policies/a",
             "dps/000/registrations/a/reprovision",
             "dps/000/enrollment-groups/a/reprovision",
+            "event-subscriptions/a",
             "hubs/000",
             "hubs/000/policies/a",
         ] {

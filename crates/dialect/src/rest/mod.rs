@@ -3,10 +3,12 @@
 pub mod admin;
 pub mod device;
 pub mod error;
+pub mod event;
 pub mod hub;
 pub mod monitoring;
 pub mod openapi;
 pub mod query;
+pub mod resource;
 pub mod service;
 pub mod webhook;
 

@@ -1,5 +1,6 @@
 //! Muster's own administration (settled D-30), for the CLI and later the portal.
 
+mod events;
 mod exceptions;
 mod policies;
 mod registrations;
@@ -58,6 +59,7 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply
             });
             Ok(list(told.collect::<Vec<_>>()))
         }
+        Route::Events(route) => events::answer(gateway, &call, route, &asked).await,
     }
 }
 
@@ -68,6 +70,7 @@ const fn operation(route: &Route) -> Operation {
         Route::Hubs(_) => Operation::AdminHubs,
         Route::Registrations(..) => Operation::AdminRegistrations,
         Route::Explanations(_) => Operation::AdminExplanations,
+        Route::Events(_) => Operation::AdminEvents,
     }
 }
 
@@ -261,6 +264,7 @@ fn needs(method: &str, route: &Route) -> Access {
         | Route::Exceptions(..)
         | Route::Registrations(..)
         | Route::Hubs(_)
+        | Route::Events(_)
         | Route::Explanations(_) => {
             if method == "GET" {
                 Access::Read

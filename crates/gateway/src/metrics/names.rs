@@ -503,6 +503,7 @@ words!(Operation {
     AdminHubs => "admin_hubs",
     AdminRegistrations => "admin_registrations",
     AdminExplanations => "admin_explanations",
+    AdminEvents => "admin_events",
     OpenApi => "openapi",
     WebSocket => "websocket",
     SignIn => "sign_in",

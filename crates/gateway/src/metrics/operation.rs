@@ -40,6 +40,8 @@ pub(crate) enum Operation {
     AdminRegistrations,
     /// Explanations of attempts.
     AdminExplanations,
+    /// Event subscriptions and dead letters.
+    AdminEvents,
     /// The description of an API.
     OpenApi,
     /// A WebSocket's handshake.

@@ -98,7 +98,7 @@ async fn read(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
             let announced = head.lines().find_map(|line| {
                 line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse().ok()
             });
-            announced == Some(body.len())
+            announced.unwrap_or(0) == body.len()
         });
         if whole || length == 0 {
             return text;
@@ -231,4 +231,79 @@ async fn one_whose_certificate_is_not_trusted_is_not_asked() {
     let refused = webhook.ask(&stranger.client()).await.unwrap_err();
     assert!(refused.because.contains("no TLS with it"), "{refused:?}");
     assert!(webhook.asked().is_empty());
+}
+
+fn told() -> ::events::Event {
+    let subscription = model::SubscriptionName::parse("ops").unwrap();
+    let happened = ::events::Happened::Test { subscription: &subscription };
+    ::events::Event {
+        id: "e-1".to_owned(),
+        event_type: happened.event_type(),
+        source: happened.source(),
+        subject: happened.subject(),
+        time: Noon.now(),
+        data: dialect::rest::event::data(&happened),
+    }
+}
+
+fn endpoint(webhook: &Webhook) -> ::events::EndpointUrl {
+    let url = format!("https://localhost:{}/events?code=s", webhook.port);
+    ::events::EndpointUrl::parse(&url).unwrap()
+}
+
+#[tokio::test]
+async fn an_event_is_sent_signed_in_structured_mode() {
+    use ::events::schedule::Outcome;
+    let webhook = Webhook::new(&[answer(204, "", "")]).await;
+    let mut client = webhook.client();
+    let key = SymmetricKey::from_base64("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
+    client.trust.signing_key = Some(key.clone());
+    let sent = service::Announcer::send(&client, &endpoint(&webhook), &told()).await;
+    assert_eq!(sent, Outcome::Taken);
+    let asked = webhook.asked().remove(0);
+    let (head, body) = asked.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with("POST /events?code=s HTTP/1.1\r\n"), "{head}");
+    let expected = STANDARD.encode(key.sign(format!("e-1.1790000000.{body}").as_bytes()));
+    for line in [
+        "content-type: application/cloudevents+json; charset=utf-8",
+        "webhook-request-origin: muster.localhost",
+        "webhook-id: e-1",
+        &format!("webhook-signature: v1,{expected}"),
+    ] {
+        assert!(head.lines().any(|found| found == line), "{line}\n{head}");
+    }
+    assert!(body.contains(r#""type":"Muster.Events.Test""#), "{body}");
+}
+
+#[tokio::test]
+async fn an_event_is_tried_once_and_what_came_of_it_is_told() {
+    use ::events::schedule::Outcome;
+    let later = answer(503, "Retry-After: 120\r\n", "");
+    let elsewhere = answer(307, "Location: https://localhost/\r\n", "");
+    for (text, told_pause) in [(later, Some(120)), (elsewhere, None)] {
+        let webhook = Webhook::new(&[text]).await;
+        let sent = service::Announcer::send(&webhook.client(), &endpoint(&webhook), &told()).await;
+        let Outcome::Failed { asked_pause, .. } = sent else { panic!("{sent:?}") };
+        assert_eq!(asked_pause, told_pause.map(Duration::from_secs));
+        assert_eq!(webhook.asked().len(), 1);
+    }
+    let webhook = Webhook::new(&[answer(204, "", "")]).await;
+    let mut client = webhook.client();
+    client.trust.private_addresses = false;
+    let sent = service::Announcer::send(&client, &endpoint(&webhook), &told()).await;
+    let Outcome::Failed { because, .. } = sent else { panic!("{sent:?}") };
+    assert!(because.contains("no public address"), "{because}");
+    assert!(webhook.asked().is_empty());
+}
+
+#[tokio::test]
+async fn consent_is_asked_for_by_options() {
+    let allows = answer(200, "WebHook-Allowed-Origin: *\r\n", "");
+    let webhook = Webhook::new(&[allows, answer(200, "", "")]).await;
+    let (client, endpoint) = (webhook.client(), endpoint(&webhook));
+    assert_eq!(service::Announcer::consent(&client, &endpoint).await, Ok(()));
+    let asked = webhook.asked().remove(0);
+    assert!(asked.starts_with("OPTIONS /events?code=s HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains("webhook-request-origin: muster.localhost\r\n"), "{asked}");
+    assert!(service::Announcer::consent(&client, &endpoint).await.is_err());
 }

@@ -215,6 +215,8 @@ fn not_found(missing: &Missing) -> WireError {
         Missing::ProvisioningService => NOT_FOUND.says("Provisioning service not found."),
         Missing::Hub => NOT_FOUND.says("IoT hub not found."),
         Missing::Policy => NOT_FOUND.says("Shared access policy not found."),
+        Missing::Subscription => NOT_FOUND.says("Event subscription not found."),
+        Missing::DeadLetter => NOT_FOUND.says("Dead letter not found."),
         Missing::Path => NOT_FOUND.says("There is nothing at this address."),
     }
 }

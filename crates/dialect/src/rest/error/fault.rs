@@ -29,6 +29,10 @@ pub enum Missing {
     Hub,
     /// A shared access policy.
     Policy,
+    /// An event subscription.
+    Subscription,
+    /// A dead letter.
+    DeadLetter,
     /// An address.
     Path,
 }

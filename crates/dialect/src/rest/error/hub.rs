@@ -171,6 +171,8 @@ fn not_found(missing: &Missing) -> WireError {
         Missing::Device { id } => DEVICE_NOT_FOUND.says(id.as_str()),
         Missing::Hub | Missing::ProvisioningService => HUB_NOT_FOUND.says("IoT hub not found"),
         Missing::Policy => NOT_FOUND.says("Shared access policy not found"),
+        Missing::Subscription => NOT_FOUND.says("Event subscription not found"),
+        Missing::DeadLetter => NOT_FOUND.says("Dead letter not found"),
         Missing::Path => NOT_FOUND.says("There is nothing at this address"),
         Missing::Enrollment => NOT_FOUND.says("Enrollment not found"),
         Missing::Registration => NOT_FOUND.says("Registration not found"),

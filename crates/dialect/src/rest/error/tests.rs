@@ -366,6 +366,16 @@ fn not_found(check: impl Fn(ApiFault, &str, &str)) {
         "GenericNotFound 404000 Shared access policy not found",
     );
     check(
+        Missing::Subscription,
+        "404000 Event subscription not found.",
+        "GenericNotFound 404000 Event subscription not found",
+    );
+    check(
+        Missing::DeadLetter,
+        "404000 Dead letter not found.",
+        "GenericNotFound 404000 Dead letter not found",
+    );
+    check(
         Missing::Path,
         "404000 There is nothing at this address.",
         "GenericNotFound 404000 There is nothing at this address",

@@ -112,6 +112,20 @@ operations!(ADMIN_REGISTRATIONS, of_admin_registrations: admin::RegistrationsRou
     admin::RegistrationsRoute::Purge(_) => "PurgeOrphaned",
 });
 
+operations!(ADMIN_EVENTS, of_admin_events: admin::EventRoute, {
+    admin::EventRoute::List => "ListSubscriptions",
+    admin::EventRoute::Get(_) => "GetSubscription",
+    admin::EventRoute::Put(_) => "PutSubscription",
+    admin::EventRoute::Delete(_) => "DeleteSubscription",
+    admin::EventRoute::Test(_) => "TestSubscription",
+    admin::EventRoute::DeadLetters(_) => "DeadLetters",
+    admin::EventRoute::DeadLetter(..) => "GetDeadLetter",
+    admin::EventRoute::RetryAll(_) => "RetryAllDeadLetters",
+    admin::EventRoute::Retry(..) => "RetryDeadLetter",
+    admin::EventRoute::PurgeAll(_) => "PurgeAllDeadLetters",
+    admin::EventRoute::Purge(..) => "PurgeDeadLetter",
+});
+
 const DOCUMENT: &str = "openapi";
 
 fn document(method: &str, path: &str) -> Option<Result<&'static str, ApiFault>> {
@@ -146,6 +160,7 @@ fn admin(method: &str, path: &str) -> Result<&'static str, ApiFault> {
             admin::Route::Hubs(route) => of_admin_hubs(route),
             admin::Route::Explanations(_) => "Explain",
             admin::Route::Registrations(_, route) => of_admin_registrations(route),
+            admin::Route::Events(route) => of_admin_events(route),
         })
     };
     document(method, path).unwrap_or_else(own)
@@ -164,7 +179,8 @@ fn filled(path: &str) -> String {
         "{operationId}" => "5.ab".to_owned(),
         "{name}" => "dps".to_owned(),
         "{hub}" => "hub1".to_owned(),
-        "{certificate}" | "{policy}" => "root".to_owned(),
+        "{certificate}" | "{policy}" | "{subscription}" => "root".to_owned(),
+        "{number}" => "7".to_owned(),
         word => {
             assert!(!word.contains('{'), "{word}");
             word.to_owned()
@@ -218,7 +234,14 @@ fn every_route_of_a_hub_is_described() {
 
 #[test]
 fn every_route_of_the_administration_is_described() {
-    let own = [ADMIN_DPS, ADMIN_CERTIFICATES, ADMIN_EXCEPTIONS, ADMIN_HUBS, ADMIN_REGISTRATIONS];
+    let own = [
+        ADMIN_DPS,
+        ADMIN_CERTIFICATES,
+        ADMIN_EXCEPTIONS,
+        ADMIN_HUBS,
+        ADMIN_REGISTRATIONS,
+        ADMIN_EVENTS,
+    ];
     let all = [own.concat().as_slice(), &["Explain"]].concat();
     check(Document::Admin, admin, &all);
 }

@@ -5,7 +5,16 @@ use ::hub::instance::{Hub, Right as HubRight};
 use ::hub::twin::Twin;
 use attestation::access::Policy;
 use attestation::network::NetworkAccess;
-use model::{CertificateName, HostName, PolicyName, ServiceName, Sha256, VerificationCode};
+use events::schedule::{Outcome, RetryPolicy};
+use events::subscription::Validation;
+use events::{
+    Dead, DeadReason, Delivery, EndpointUrl, Event, EventType, Filter, Happened, Queued,
+    Subscription, Tried,
+};
+use model::{
+    CertificateName, Etag, HostName, PolicyName, ServiceName, Sha256, SubscriptionName,
+    VerificationCode, limits,
+};
 use provisioning::dependents::{Dependence, Dependent};
 use provisioning::enrollment::{
     AllocationPolicy, CustomAllocation, EntryRef, Group, GroupAttestation, Individual,
@@ -25,7 +34,7 @@ use crate::rest::error::{self, ApiFault, Missing};
 use crate::rest::hub::{Presence, Telling};
 use crate::rest::service::bulk::{BulkOf, result};
 use crate::rest::service::{Keys, enrollment, group, load, registration};
-use crate::rest::{admin, device, hub, query};
+use crate::rest::{admin, device, event, hub, query};
 use crate::samples::{
     NOW, OPERATION, TRACKING, certificate, device_id, group_entry, group_id, id, individual_entry,
     instance, key, record, stamp, value,
@@ -287,6 +296,44 @@ fn the_administration_writes_as_described() {
     let next = Some("line-1".to_owned());
     schemas.check("OrphanedRegistrations", &written(&admin::OrphanedJson::of(vec![], next)));
     schemas.check("Purged", &written(&admin::PurgedJson { deleted: 5_000, more: true }));
+    let subscription = Subscription {
+        name: SubscriptionName::parse("ops").unwrap(),
+        endpoint: EndpointUrl::parse("https://ops.test/hook?code=s3cret").unwrap(),
+        validation: Validation::CloudEvents,
+        filter: Filter {
+            event_types: EventType::ALL.to_vec(),
+            services: vec![ServiceName::parse("hub1").unwrap()],
+            ..Filter::default()
+        },
+        retry: RetryPolicy::default(),
+        created: NOW,
+        etag: Etag::new("e"),
+    };
+    let json = written(&admin::subscription_json(&subscription, 2, 1));
+    assert!(!json.to_string().contains("s3cret"), "{json}");
+    schemas.check("Subscriptions", &list(&json));
+    let happened = Happened::Test { subscription: &subscription.name };
+    let event = Event {
+        id: TRACKING.to_owned(),
+        event_type: happened.event_type(),
+        source: happened.source(),
+        subject: happened.subject(),
+        time: NOW,
+        data: event::data(&happened),
+    };
+    let delivery = Delivery {
+        last: Some(Tried { at: NOW, outcome: "it answered with status 503".to_owned() }),
+        dead: Some(Dead { reason: DeadReason::TimeToLiveExceeded, at: NOW }),
+        ..Delivery::new(subscription.name.clone(), event, NOW)
+    };
+    let page: Vec<_> = (0..u64::try_from(limits::DEAD_LETTERS_PAGE).unwrap())
+        .map(|number| Queued { number, delivery: delivery.clone() })
+        .collect();
+    schemas.check("DeadLetters", &written(&admin::dead_letters_json(&page)));
+    schemas.check("Count", &written(&admin::CountJson { count: 1 }));
+    schemas.check("EventTest", &written(&admin::test_json(Outcome::Taken)));
+    let refused = Outcome::Refused("it answered with status 400".to_owned());
+    schemas.check("EventTest", &written(&admin::test_json(refused)));
     let fault = error::dps(&ApiFault::Unauthorized);
     schemas.check("Error", &value(&fault.json(TRACKING, NOW)));
     schemas.assert_all_seen(&[
@@ -312,6 +359,13 @@ fn the_administration_writes_as_described() {
         "OrphanedGroup",
         "OrphanedRegistrations",
         "Purged",
+        "Subscription",
+        "Subscriptions",
+        "CloudEvent",
+        "DeadLetter",
+        "DeadLetters",
+        "Count",
+        "EventTest",
         "Error",
     ]);
 }
@@ -393,6 +447,17 @@ fn requests_are_read_as_described() {
     check_reads(Document::Admin, "Proof", &[], &json!({"certificate": "x"}), proof);
     let policy: Read = |body| admin::policy_body::<HubRight>(body).map(drop);
     check_reads(Document::Admin, "PolicyPut", &[], &json!({}), policy);
+    let subscribed: Read = |body| admin::subscription_body(body).map(drop);
+    let whole = json!({"properties": {
+        "destination": {"properties": {}}, "filter": {}, "retryPolicy": {}}});
+    let subscription =
+        |name, inside: &[&str]| check_reads(Document::Admin, name, inside, &whole, subscribed);
+    subscription("SubscriptionPut", &[]);
+    subscription("SubscriptionPropertiesPut", &["properties"]);
+    subscription("DestinationPut", &["properties", "destination"]);
+    subscription("EndpointPut", &["properties", "destination", "properties"]);
+    subscription("EventFilterPut", &["properties", "filter"]);
+    subscription("RetryPolicyPut", &["properties", "retryPolicy"]);
     let renewal: Read = |body| admin::renew_body(body).map(drop);
     check_reads(Document::Admin, "Renewal", &[], &json!({"renewKey": "swap"}), renewal);
 }
