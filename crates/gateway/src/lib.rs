@@ -9,6 +9,7 @@
 //! Invariants: TLS proves possession and remembers nothing; a connection's place, its deadline and
 //! its end are owned by one task; an operator's host never asks for a client certificate.
 
+pub mod diagnostics;
 mod faults;
 pub mod http;
 pub mod issuers;

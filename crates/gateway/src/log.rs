@@ -8,7 +8,7 @@ use model::{DeviceId, HostName, RegistrationId, ServiceName};
 use service::Call;
 use tracing::{Span, field};
 
-use crate::Gateway;
+use crate::{Gateway, diagnostics};
 
 /// The span of a call; `tracking.id` is the one in the answer.
 pub(crate) fn call(call: &Call) -> Span {
@@ -58,23 +58,27 @@ pub(crate) fn counted(operation: &'static str, outcome: &'static str) {
 
 /// The present call is at a provisioning service.
 pub(crate) fn provisioning_service(dps: &ServiceName) {
+    diagnostics::provisioning_service(dps);
     Span::current().record("dps.name", field::display(dps));
 }
 
 /// The present call is about a registration.
 pub(crate) fn registration(dps: &ServiceName, id: &RegistrationId) {
     provisioning_service(dps);
+    diagnostics::registration(id);
     Span::current().record("registration.id", field::display(id));
 }
 
 /// The present call is at a hub.
 pub(crate) fn hub(host: &HostName) {
+    diagnostics::hub(host);
     Span::current().record("hub.name", field::display(host));
 }
 
 /// The present call is about a device on a hub.
 pub(crate) fn device(host: &HostName, id: &DeviceId) {
     hub(host);
+    diagnostics::device(id);
     Span::current().record("device.id", field::display(id));
 }
 
@@ -100,6 +104,7 @@ pub(crate) fn refusal(call: &Call, error: &WireError) {
         call.tracking_id,
     );
     Span::current().record("error.code", error.code);
+    diagnostics::refused(&call.tracking_id, error, &message);
 }
 
 /// The message without what it quotes.

@@ -4,6 +4,7 @@
 //! faults are told at once, and an unknown key is a fault.
 
 pub(crate) mod access;
+pub(crate) mod diagnostics;
 pub(crate) mod monitoring;
 pub(crate) mod tls;
 pub(crate) mod webhooks;
@@ -84,6 +85,8 @@ pub(crate) struct Config {
     pub(crate) access: access::Access,
     /// Whom custom allocation asks, and how.
     pub(crate) webhooks: webhooks::Webhooks,
+    /// Which resource logs are kept, and where.
+    pub(crate) diagnostics: diagnostics::Diagnostics,
     /// Where health and metrics are asked for.
     pub(crate) monitoring: Monitoring,
     /// What is logged, and how.
@@ -138,6 +141,7 @@ struct File {
     tls: tls::FileTls,
     access: access::Access,
     webhooks: webhooks::Webhooks,
+    diagnostics: diagnostics::Diagnostics,
     monitoring: FileMonitoring,
     log: FileLog,
     first_start: FileFirstStart,
@@ -243,6 +247,7 @@ impl Config {
         let mut access = file.access;
         access.issuers_file = flags.issuers_file.clone().or(access.issuers_file);
         faults.extend(files(&tls, &file.webhooks, &access));
+        faults.extend(crate::diagnostics::categories(&file.diagnostics).err().unwrap_or_default());
         let asked = flags.monitoring.clone().or(file.monitoring.address);
         let monitoring = monitoring::Address::read(asked.as_deref()).unwrap_or_else(|fault| {
             faults.push(fault);
@@ -272,6 +277,7 @@ impl Config {
             tls,
             access,
             webhooks: file.webhooks,
+            diagnostics: file.diagnostics,
             monitoring: Monitoring { address: monitoring, otlp_endpoint },
             log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
             first_start: FirstStart { dps, hubs },
@@ -304,12 +310,13 @@ fn parse(text: &str, path: &Path, faults: &mut Vec<String>) -> File {
             "tls" => file.tls = fields(value, &at, faults),
             "access" => file.access = fields(value, &at, faults),
             "webhooks" => file.webhooks = fields(value, &at, faults),
+            "diagnostics" => file.diagnostics = fields(value, &at, faults),
             "monitoring" => file.monitoring = fields(value, &at, faults),
             "log" => file.log = fields(value, &at, faults),
             "first_start" => file.first_start = fields(value, &at, faults),
             _ => faults.push(format!(
                 "{at}: there is no such key; there are data_dir, listen, tls, access, \
-                 webhooks, monitoring, log, first_start"
+                 webhooks, diagnostics, monitoring, log, first_start"
             )),
         }
     }
@@ -422,7 +429,7 @@ mod tests {
     #[test]
     fn all_faults_are_told_at_once() {
         let text = "color = 1\n[listen]\naddresses = [\"here\"]\nhttps_prot = 3\nmqtt_port = 70000\n\
-                    [monitoring]\naddress = \"9464\"\nport = 1\n[log]\nformat = \"xml\"\n[first_start]\ndps = \"-x\"\nhubs = []\n";
+                    [monitoring]\naddress = \"9464\"\nport = 1\n[diagnostics]\ncategories = [\"Routes\"]\n[log]\nformat = \"xml\"\n[first_start]\ndps = \"-x\"\nhubs = []\n";
         let Faults(faults) = check(text, &Flags::default()).unwrap_err();
         for part in [
             "color",
@@ -431,13 +438,14 @@ mod tests {
             "mqtt_port",
             "monitoring.address",
             "monitoring.port",
+            "diagnostics.categories",
             "log.format",
             "first_start.dps",
             "first_start.hubs",
         ] {
             assert!(faults.iter().any(|fault| fault.contains(part)), "{part} in {faults:#?}");
         }
-        assert_eq!(faults.len(), 9, "{faults:#?}");
+        assert_eq!(faults.len(), 10, "{faults:#?}");
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod banner;
 mod bootstrap;
 mod certificates;
 mod config;
+mod diagnostics;
 mod environment;
 mod files;
 mod fixture;

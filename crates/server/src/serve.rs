@@ -29,7 +29,10 @@ use crate::home::{self, Home, Lifetime};
 use crate::issuers::Watched;
 use crate::pki::DevelopmentCa;
 use crate::traces::Traces;
-use crate::{admin, banner, bootstrap, certificates, files, listen, monitor, open_files, webhooks};
+use crate::{
+    admin, banner, bootstrap, certificates, diagnostics, files, listen, monitor, open_files,
+    webhooks,
+};
 
 /// The host of the administration, where browsers are not asked for certificates.
 const ADMIN_HOST: &str = "muster.localhost";
@@ -89,7 +92,11 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy::default());
     let stopped = stopped()?;
     let (home, service, start) = begin(config, beginning, &clock, &entropy).await?;
-    let metrics = Arc::new(Metrics::default());
+    let metrics = Metrics::default();
+    let metrics = Arc::new(match diagnostics::start(&config.diagnostics).map_err(Faults)? {
+        Some(diagnostics) => metrics.with_diagnostics(diagnostics),
+        None => metrics,
+    });
     let trust = webhooks::trust(&config.webhooks).map_err(Faults)?;
     let webhooks = Arc::new(gateway::webhooks::Client::new(trust, Arc::clone(&clock)));
     let mut service = service

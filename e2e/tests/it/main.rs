@@ -16,6 +16,7 @@ mod bulk_load;
 mod ca_certificates;
 mod command_line;
 mod custom_allocation;
+mod diagnostics;
 mod durability;
 mod events;
 mod every_client;

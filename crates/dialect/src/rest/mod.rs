@@ -9,6 +9,7 @@ pub mod monitoring;
 pub mod openapi;
 pub mod query;
 pub mod resource;
+pub mod resource_log;
 pub mod service;
 pub mod webhook;
 

@@ -34,6 +34,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
+use crate::diagnostics::{self, Begun};
 use crate::metrics::{Noted, Operation, Outcome};
 use crate::mqtt_driver::{self, Transport};
 use crate::peer::Peer;
@@ -167,6 +168,7 @@ impl Asked {
     /// names them.
     pub(crate) fn signed_by(&self, name: &str) -> Call {
         self.noted.sign(name);
+        diagnostics::policy(name);
         self.noted.signed(&self.call)
     }
 
@@ -219,17 +221,39 @@ async fn answer(
     request: Request<Incoming>,
     upgrade: &Mutex<Option<OnUpgrade>>,
 ) -> Response<Full<Bytes>> {
-    let started = Instant::now();
-    let noted = Arc::new(Noted::default());
     let call = Call {
         actor: "unknown".to_owned(),
         tracking_id: gateway.service.tracking_id(),
         protocol: "https",
         from: Some(peer.address.ip()),
     };
-    let span = crate::log::call(&call);
+    let begun = || {
+        let text = |part: Option<&str>| part.unwrap_or_default().to_owned();
+        let (method, uri) = (request.method().as_str(), request.uri());
+        Begun {
+            tracking_id: Some(call.tracking_id.clone()),
+            protocol: call.protocol,
+            caller: peer.address.ip(),
+            http: Some((text(Some(method)), text(Some(uri.path())), text(uri.query()))),
+        }
+    };
+    let begun = gateway.metrics.diagnostics().map(|_| begun());
+    let counted = counted(gateway, peer, request, upgrade, &call);
+    diagnostics::noted(gateway, begun, counted).await
+}
+
+async fn counted(
+    gateway: &Arc<Gateway>,
+    peer: &Arc<Peer>,
+    request: Request<Incoming>,
+    upgrade: &Mutex<Option<OnUpgrade>>,
+    call: &Call,
+) -> Response<Full<Bytes>> {
+    let started = Instant::now();
+    let noted = Arc::new(Noted::default());
+    let span = crate::log::call(call);
     let method = request.method().clone();
-    let answering = answered(gateway, peer, request, upgrade, &call, &noted);
+    let answering = answered(gateway, peer, request, upgrade, call, &noted);
     let response = answering.instrument(span.clone()).await;
     let (outcome, took) = (Outcome::of(response.status().as_u16()), started.elapsed());
     span.in_scope(|| {

@@ -57,6 +57,8 @@ impl Exposition {
         register.add(&names::STORE_COMMIT_DURATION, metrics.store_commit_durations.0.clone());
         register.add(&names::EVENT_DELIVERIES, metrics.event_deliveries.clone());
         register.add(&names::EVENTS_DROPPED, metrics.events_dropped.clone());
+        let dropped = metrics.diagnostics().map(|kept| kept.dropped.clone()).unwrap_or_default();
+        register.add(&names::DIAGNOSTICS_DROPPED, dropped);
         let handshakes = readings.listeners.handshake_durations();
         register.add(&names::HANDSHAKE_DURATION, handshakes.0.clone());
         registry.register_collector(Box::new(readings));

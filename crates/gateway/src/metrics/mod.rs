@@ -16,6 +16,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
 use service::observe::{Observed, Observer, Protocol, TelemetryOutcome};
 
+use crate::diagnostics::{self, Diagnostics};
+
 pub use exposition::{Exposition, Readings};
 pub(crate) use operation::{Noted, Operation, Outcome};
 
@@ -61,6 +63,7 @@ pub struct Metrics {
     store_commit_durations: Durations,
     event_deliveries: Counters,
     events_dropped: Counter,
+    diagnostics: Option<Diagnostics>,
 }
 
 impl Default for Metrics {
@@ -81,11 +84,23 @@ impl Default for Metrics {
             store_commit_durations: Durations::default(),
             event_deliveries: Family::default(),
             events_dropped: Counter::default(),
+            diagnostics: None,
         }
     }
 }
 
 impl Metrics {
+    /// These, with resource logs that are kept.
+    #[must_use]
+    pub fn with_diagnostics(self, diagnostics: Diagnostics) -> Self {
+        Self { diagnostics: Some(diagnostics), ..self }
+    }
+
+    /// Who keeps resource logs.
+    pub(crate) const fn diagnostics(&self) -> Option<&Diagnostics> {
+        self.diagnostics.as_ref()
+    }
+
     /// Counts the present call and how long it took, and says in its span what it was.
     pub(crate) fn request(
         &self,
@@ -95,6 +110,7 @@ impl Metrics {
         took: Duration,
     ) {
         crate::log::counted(operation.word(), outcome.word());
+        diagnostics::counted(operation, outcome, took);
         let labels = [operation.into(), protocol.into(), outcome.into()];
         count(&self.requests, &names::REQUESTS, labels);
         let labels = names::REQUEST_DURATION.with([operation.into(), protocol.into()]);

@@ -264,6 +264,13 @@ pub const DEAD_LETTERS: Described = Described {
     labels: &[],
     meaning: "Lifecycle events that were given up and wait for an operator",
 };
+/// Lines of resource logs for which there was no room.
+pub const DIAGNOSTICS_DROPPED: Described = counter(
+    "muster_diagnostics_dropped_total",
+    "lines",
+    &[],
+    "Lines of resource logs that were dropped, since their sink is too slow",
+);
 /// Connections.
 pub const CONNECTIONS: Described = counter(
     "muster_connections_accepted_total",
@@ -334,7 +341,7 @@ pub const CERTIFICATES_FAULTY: Described = Described {
 };
 
 /// Every metric.
-pub const ALL: [Described; 30] = [
+pub const ALL: [Described; 31] = [
     ATTESTATION_ATTEMPTS,
     DEVICE_ASSIGNMENTS,
     REGISTRATION_ATTEMPTS,
@@ -355,6 +362,7 @@ pub const ALL: [Described; 30] = [
     EVENTS_DROPPED,
     EVENTS_WAITING,
     DEAD_LETTERS,
+    DIAGNOSTICS_DROPPED,
     CONNECTIONS,
     ACCEPT_ERRORS,
     CONNECTIONS_WAITED,

@@ -18,7 +18,7 @@ use super::Transport;
 use super::sign_in::Shown;
 use crate::metrics::{self, Outcome};
 use crate::peer::Peer;
-use crate::{Gateway, faults, log};
+use crate::{Gateway, diagnostics, faults, log};
 
 /// How long answers to Java are held back: it loses one that comes before it waits (D-21).
 const JAVA_DELAY: Duration = Duration::from_millis(75);
@@ -94,6 +94,7 @@ impl Device {
             protocol: self.transport.protocol(),
             from: Some(self.peer.address.ip()),
         };
+        diagnostics::tracked(&call.tracking_id);
         let answering = self.answer(gateway, &call, &operation, &message.payload);
         let response = answering.instrument(log::call(&call)).await;
         if self.claim.is_java() {

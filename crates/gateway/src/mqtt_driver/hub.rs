@@ -22,6 +22,7 @@ use tracing::Instrument;
 use super::Transport;
 use super::dps::granted;
 use super::sign_in::Shown;
+use crate::diagnostics::{self, Connected};
 use crate::metrics::{Operation as Counted, Outcome};
 use crate::{Gateway, faults, log};
 
@@ -39,6 +40,7 @@ pub(super) struct Device {
     appends: FuturesUnordered<Append>,
     twin_responses: Option<Guarantee>,
     transport: Transport,
+    _connected: Option<Connected>,
 }
 
 /// What a device's connection wakes up for.
@@ -72,6 +74,9 @@ impl Device {
             return Err(Refusal::NotAuthorized);
         }
         let device_id = claim.device_id.clone();
+        diagnostics::hub(&host);
+        diagnostics::device(&device_id);
+        let (hub, id, protocol) = (host.clone(), device_id.clone(), transport.protocol());
         let named = claim.host.clone();
         let connecting = Connecting { hub: host, named, device_id, from, evidence };
         match gateway.service.connect(connecting).await {
@@ -83,6 +88,7 @@ impl Device {
                 appends: FuturesUnordered::new(),
                 twin_responses: None,
                 transport,
+                _connected: Connected::new(gateway, hub, id, from, protocol),
             }),
             Err(error) => {
                 let call = call(gateway, &claim, transport);
@@ -143,6 +149,9 @@ impl Device {
         message: ReceivedPublish,
     ) -> After {
         let started = Instant::now();
+        let (host, id) = self.session.key();
+        diagnostics::hub(host);
+        diagnostics::device(id);
         match hub::operation(&message.topic, &self.claim) {
             Operation::Telemetry(properties)
                 if counted_bytes(&message.payload, &properties)

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::Gateway;
+use crate::diagnostics::{self, Begun};
 use crate::peer::Peer;
 
 /// Bytes read at once.
@@ -114,6 +115,10 @@ enum Woken {
 }
 
 impl Driver {
+    fn begun(&self) -> Option<Begun> {
+        Begun::packet(&self.gateway, self.transport.protocol(), self.peer.address.ip())
+    }
+
     async fn run<S>(&mut self, mut stream: S, shutdown: CancellationToken) -> CloseReason
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
@@ -214,22 +219,32 @@ impl Driver {
 
     async fn handle(&mut self, event: Event) {
         match event {
-            Event::Connect(request) => self.sign_in(request).await,
-            Event::Publish(message) => match &mut self.client {
-                Client::Nobody => self.end(),
-                Client::Dps(device) => {
-                    let delay = device.publish(&self.gateway, &mut self.connection, message).await;
-                    if delay == dps::After::Close {
-                        self.end();
+            Event::Connect(request) => {
+                let (gateway, begun) = (Arc::clone(&self.gateway), self.begun());
+                diagnostics::noted(&gateway, begun, self.sign_in(request)).await;
+            }
+            Event::Publish(message) => {
+                let begun = self.begun();
+                match &mut self.client {
+                    Client::Nobody => self.end(),
+                    Client::Dps(device) => {
+                        let answering =
+                            device.publish(&self.gateway, &mut self.connection, message);
+                        let delay = diagnostics::noted(&self.gateway, begun, answering).await;
+                        if delay == dps::After::Close {
+                            self.end();
+                        }
+                    }
+                    Client::Hub(device) => {
+                        let answering =
+                            device.publish(&self.gateway, &mut self.connection, message);
+                        let after = diagnostics::noted(&self.gateway, begun, answering).await;
+                        if after == hub::After::Close {
+                            self.end();
+                        }
                     }
                 }
-                Client::Hub(device) => {
-                    let after = device.publish(&self.gateway, &mut self.connection, message).await;
-                    if after == hub::After::Close {
-                        self.end();
-                    }
-                }
-            },
+            }
             Event::Subscribe { packet_id, filters } => {
                 let codes: Vec<_> = filters
                     .iter()
