@@ -5,7 +5,7 @@
 //! `articles/iot-hub/monitor-iot-hub-reference.md`, and Azure Monitor's common schema of resource
 //! logs for the spelling of what both have.
 
-use std::net::IpAddr;
+use core::net::IpAddr;
 use std::time::Duration;
 
 use model::Timestamp;
