@@ -100,6 +100,8 @@ pub enum Observed<'a> {
     EventDelivery {
         /// What came of it.
         outcome: DeliveryOutcome,
+        /// How long ago it has happened.
+        age: Duration,
     },
     /// Events found no room, and are told to nobody.
     EventsDropped {

@@ -56,6 +56,7 @@ impl Exposition {
         register.add(&names::STORE_COMMITS, metrics.store_commits.clone());
         register.add(&names::STORE_COMMIT_DURATION, metrics.store_commit_durations.0.clone());
         register.add(&names::EVENT_DELIVERIES, metrics.event_deliveries.clone());
+        register.add(&names::EVENT_LATENCY, metrics.event_latency.0.clone());
         register.add(&names::EVENTS_DROPPED, metrics.events_dropped.clone());
         let dropped = metrics.diagnostics().map(|kept| kept.dropped.clone()).unwrap_or_default();
         register.add(&names::DIAGNOSTICS_DROPPED, dropped);

@@ -14,7 +14,7 @@ use std::time::Duration;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::histogram::Histogram;
-use service::observe::{Observed, Observer, Protocol, TelemetryOutcome};
+use service::observe::{DeliveryOutcome, Observed, Observer, Protocol, TelemetryOutcome};
 
 use crate::diagnostics::{self, Diagnostics};
 
@@ -62,6 +62,7 @@ pub struct Metrics {
     store_commits: Counters,
     store_commit_durations: Durations,
     event_deliveries: Counters,
+    event_latency: Durations,
     events_dropped: Counter,
     diagnostics: Option<Diagnostics>,
 }
@@ -83,6 +84,7 @@ impl Default for Metrics {
             store_commits: Family::default(),
             store_commit_durations: Durations::default(),
             event_deliveries: Family::default(),
+            event_latency: Durations::default(),
             events_dropped: Counter::default(),
             diagnostics: None,
         }
@@ -159,8 +161,11 @@ impl Observer for Metrics {
                 count(&self.store_commits, &names::STORE_COMMITS, [outcome.into()]);
                 self.store_commit_durations.observe(took);
             }
-            Observed::EventDelivery { outcome } => {
+            Observed::EventDelivery { outcome, age } => {
                 count(&self.event_deliveries, &names::EVENT_DELIVERIES, [outcome.into()]);
+                if outcome == DeliveryOutcome::Delivered {
+                    self.event_latency.observe(age);
+                }
             }
             Observed::EventsDropped { count } => {
                 self.events_dropped.inc_by(count);

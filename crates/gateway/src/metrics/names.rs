@@ -241,6 +241,12 @@ pub const EVENT_DELIVERIES: Described = counter(
     &[OUTCOME],
     "Tries to deliver a lifecycle event to a subscription",
 );
+/// How long events were on their way.
+pub const EVENT_LATENCY: Described = seconds(
+    "muster_event_latency_seconds",
+    &[],
+    "From an event until its receiver has it, tries and pauses included (Azure: EventGridLatency)",
+);
 /// Events for which there was no room.
 pub const EVENTS_DROPPED: Described = counter(
     "muster_events_dropped_total",
@@ -341,7 +347,7 @@ pub const CERTIFICATES_FAULTY: Described = Described {
 };
 
 /// Every metric.
-pub const ALL: [Described; 31] = [
+pub const ALL: [Described; 32] = [
     ATTESTATION_ATTEMPTS,
     DEVICE_ASSIGNMENTS,
     REGISTRATION_ATTEMPTS,
@@ -359,6 +365,7 @@ pub const ALL: [Described; 31] = [
     STORE_APPLIED,
     STORE_TRANSACTIONS,
     EVENT_DELIVERIES,
+    EVENT_LATENCY,
     EVENTS_DROPPED,
     EVENTS_WAITING,
     DEAD_LETTERS,

@@ -45,7 +45,7 @@ fn everything(metrics: &Metrics) {
         metrics.observe(&Observed::Commit { outcome, took });
     }
     for &outcome in DeliveryOutcome::ALL {
-        metrics.observe(&Observed::EventDelivery { outcome });
+        metrics.observe(&Observed::EventDelivery { outcome, age: took });
     }
     metrics.observe(&Observed::EventsDropped { count: 2 });
     for &operation in Operation::ALL {

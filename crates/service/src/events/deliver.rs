@@ -171,7 +171,9 @@ impl Service {
         let mut chance = [0; 4];
         self.entropy.fill(&mut chance);
         let (policy, chance) = (&lane.subscription().retry, u32::from_le_bytes(chance));
-        let next = after(delivery, outcome, policy, self.now(), chance);
+        let now = self.now();
+        let age = now.since(delivery.event.time);
+        let next = after(delivery, outcome, policy, now, chance);
         let outcome = match &next {
             Next::Delivered => DeliveryOutcome::Delivered,
             Next::Keep(kept) if kept.dead.is_some() => DeliveryOutcome::Dead,
@@ -187,7 +189,7 @@ impl Service {
                 "event {} did not reach {name} at try {}: {outcome}", kept.event.id, kept.tries,
             );
         }
-        self.observer.observe(&Observed::EventDelivery { outcome });
+        self.observer.observe(&Observed::EventDelivery { outcome, age });
         next
     }
 

@@ -74,6 +74,8 @@ m $d edge --edge-enabled true
 m $d printed --auth-method x509_thumbprint \
     --primary-thumbprint 1111111111111111111111111111111111111111 \
     --secondary-thumbprint 2222222222222222222222222222222222222222
+# Nobody listens there: what happens next waits, and is tried again.
+m event subscription create --name ops --endpoint https://127.0.0.1:1/events
 m iot hub device-identity delete --hub-name hub1 --device-id sensor-own
 
 kill "$server"
