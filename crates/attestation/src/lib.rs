@@ -10,7 +10,8 @@
 //!
 //! Invariants:
 //! - No clock, no randomness, no I/O, no `async`, no logging: `now` and entropy are parameters.
-//!   The one exception is OAEP's padding in [`tpm::seal`], drawn by the cryptographic library.
+//!   The exceptions are OAEP's padding in [`tpm::seal`], and a private key's making and ECDSA's
+//!   nonce in [`x509::issuing`]: the cryptographic library draws them and takes none.
 //! - No input makes it panic, and every loop over input has a bound in [`model::limits`] or
 //!   beside it.
 //! - Key material has no `Debug` content, no `PartialEq`, and is wiped when it is dropped;

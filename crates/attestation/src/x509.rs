@@ -10,6 +10,7 @@ mod chain_error;
 mod der;
 mod error;
 mod extensions;
+pub mod issuing;
 mod name;
 mod parse;
 mod signature;

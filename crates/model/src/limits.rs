@@ -33,6 +33,15 @@ pub const CHAIN_SIGNATURES_MAX: usize = 32;
 /// Bytes of one certificate. Source: ours; real device certificates stay under 4 KiB.
 pub const CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
 
+/// Bytes of one certificate signing request. Source: ours; RSA of 4096 bits stays under 2 KiB.
+pub const SIGNING_REQUEST_BYTES_MAX: usize = 8 * 1024;
+/// Days that an issued certificate is valid, by its policy. Source: `dps-device-api` §7, 1 to 90.
+pub const ISSUED_VALIDITY_DAYS: std::ops::RangeInclusive<u32> = 1..=90;
+/// Credential policies of an instance. Source: ours.
+pub const CREDENTIAL_POLICIES_MAX: usize = 32;
+/// Issuing CAs of one policy that were replaced and are trusted on. Source: ours.
+pub const EARLIER_ISSUERS_MAX: usize = 8;
+
 /// Bytes of a symmetric key, decoded. Source: `dps-service-api` V-15.
 pub const SYMMETRIC_KEY_BYTES: std::ops::RangeInclusive<usize> = 16..=64;
 /// Bytes of a symmetric key that DPS generates. Source: settled D-17.

@@ -99,6 +99,14 @@ impl Certificate {
         upload::certificate(bytes)
     }
 
+    /// Reads all certificates of a PEM text, in their order; at least one.
+    ///
+    /// # Errors
+    /// As [`Certificate::from_upload`].
+    pub fn chain_from_pem(bytes: &[u8]) -> Result<Vec<Self>, CertificateError> {
+        upload::chain(bytes)
+    }
+
     /// The certificate's bytes.
     pub fn der(&self) -> &[u8] {
         &self.0.der
@@ -312,7 +320,7 @@ impl Certificate {
 }
 
 /// Where a part lies in the bytes that it was cut from.
-fn range_of(part: &[u8], whole: &[u8]) -> Range<usize> {
+pub(super) fn range_of(part: &[u8], whole: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     start..start + part.len()
 }

@@ -121,7 +121,7 @@ fn validity_of(validity: Element<'_>) -> Option<(Timestamp, Timestamp)> {
     ))
 }
 
-fn public_key(spki: Element<'_>) -> Option<PublicKey<'_>> {
+pub(super) fn public_key(spki: Element<'_>) -> Option<PublicKey<'_>> {
     let mut fields = Reader::new(spki.content);
     let algorithm = fields.expect(tag::SEQUENCE).ok()?.content;
     let bits = fields.expect(tag::BIT_STRING).and_then(der::whole_bits).ok()?;

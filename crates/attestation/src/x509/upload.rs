@@ -70,19 +70,41 @@ fn trimmed(bytes: &[u8]) -> Result<&str, CertificateError> {
     if text.is_empty() { Err(CertificateError::Empty) } else { Ok(text) }
 }
 
-/// The first certificate among the PEM blocks, with or without line breaks, text around them.
+/// Reads all certificates of a PEM text, in their order.
+pub(super) fn chain(bytes: &[u8]) -> Result<Vec<Certificate>, CertificateError> {
+    if bytes.len() > UPLOAD_BYTES_MAX {
+        return Err(CertificateError::TooLong);
+    }
+    let found = blocks(trimmed(bytes)?)?;
+    if found.is_empty() {
+        return Err(CertificateError::NoCertificate);
+    }
+    found.into_iter().map(from_block).collect()
+}
+
+/// The first certificate among the PEM blocks.
 fn from_pem(text: &str) -> Result<Certificate, CertificateError> {
-    let mut first = None;
+    let found = blocks(text)?;
+    from_block(*found.first().ok_or(CertificateError::NoCertificate)?)
+}
+
+/// The certificates among the PEM blocks, each by its label and what follows, with or without line
+/// breaks, text around them.
+fn blocks(text: &str) -> Result<Vec<(&str, &str)>, CertificateError> {
+    let mut found = Vec::new();
     for block in text.split(BEGIN).skip(1) {
         let (label, rest) = block.split_once(DASHES).ok_or(CertificateError::Encoding)?;
         if label.ends_with("PRIVATE KEY") {
             return Err(CertificateError::PrivateKey);
         }
-        if first.is_none() && (label == "CERTIFICATE" || label == "X509 CERTIFICATE") {
-            first = Some((label, rest));
+        if label == "CERTIFICATE" || label == "X509 CERTIFICATE" {
+            found.push((label, rest));
         }
     }
-    let (label, rest) = first.ok_or(CertificateError::NoCertificate)?;
+    Ok(found)
+}
+
+fn from_block((label, rest): (&str, &str)) -> Result<Certificate, CertificateError> {
     let (body, end) = rest.split_once(END).ok_or(CertificateError::Encoding)?;
     if end.split_once(DASHES).map(|(end, _)| end) != Some(label) {
         return Err(CertificateError::Encoding);

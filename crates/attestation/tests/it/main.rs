@@ -12,6 +12,7 @@ mod chain;
 mod chain_hostile;
 mod chain_rules;
 mod differential;
+mod issuing;
 mod limbo;
 mod malformed;
 mod pki;
