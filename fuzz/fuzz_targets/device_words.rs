@@ -26,6 +26,8 @@ fuzz_target!(|data: &[u8]| {
     let _ = dialect::mqtt::hub::properties(first);
     let _ = dialect::rest::device::route("PUT", first);
     if let Ok(id) = RegistrationId::parse("device") {
-        let _ = dialect::rest::device::register_body(&id, data);
+        if let Ok(version) = dialect::api_version::ApiVersion::parse("2025-07-01-preview") {
+            let _ = dialect::rest::device::register_body(&id, &version, data);
+        }
     }
 });

@@ -8,6 +8,9 @@ use crate::rest::error::ApiFault;
 /// The first version whose clients know of reprovision policies. Source: `dps-service-api` R-20.
 const REPROVISION_FIRST: &str = "2018-09-01";
 
+/// The first version whose devices may ask for a certificate. Source: `dps-service-api` A-12.
+const SIGNING_REQUEST_FIRST: &str = "2025-07-01";
+
 /// A version: `YYYY-MM-DD`, perhaps with `-preview` behind it.
 ///
 /// Every date is taken, whether Azure has published a version of it or not: clients come with new
@@ -50,6 +53,11 @@ impl ApiVersion {
     /// the default.
     pub(crate) fn knows_reprovision_policies(&self) -> bool {
         self.0.as_str() >= REPROVISION_FIRST
+    }
+
+    /// Whether a device of this version may ask for a certificate.
+    pub(crate) fn knows_signing_requests(&self) -> bool {
+        self.0.as_str() >= SIGNING_REQUEST_FIRST
     }
 }
 
@@ -130,6 +138,15 @@ mod tests {
         }
         let query = Some("forceRegistration=true&API-Version=2021%2D10%2D01");
         assert_eq!(ApiVersion::of_query(query).unwrap().as_str(), "2021-10-01");
+    }
+
+    #[test]
+    fn a_12_certificates_are_asked_for_since_2025_07() {
+        let knows = |text| ApiVersion::parse(text).unwrap().knows_signing_requests();
+        assert!(knows("2025-07-01-preview"));
+        assert!(knows("2026-11-01"));
+        assert!(!knows("2021-10-01"));
+        assert!(!knows("2025-06-30-preview"));
     }
 
     #[test]

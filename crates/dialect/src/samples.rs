@@ -3,13 +3,15 @@
 use attestation::SymmetricKey;
 use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
+use attestation::x509::issuing::KeyType;
 use model::{
-    CertificateName, DeviceId, EnrollmentGroupId, Etag, HostName, IdScope, RegistrationId,
-    Revision, ServiceName, Timestamp,
+    CertificateName, DeviceId, EnrollmentGroupId, Etag, HostName, IdScope, PolicyName,
+    RegistrationId, Revision, ServiceName, Timestamp,
 };
 use provisioning::enrollment::{AllocationPolicy, EntryId, EntryRef, Mechanism, Stamp};
 use provisioning::explain::{Explanation, Outcome};
 use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota};
+use provisioning::issuance::{CredentialPolicy, Issuance, Issued, Made, make_issuing, make_root};
 use provisioning::registration::{
     Assigned, Failure, FailureKind, Registration, RegistrationStatus, Substatus,
 };
@@ -105,6 +107,7 @@ pub(crate) fn record(
         mechanism,
         chain: Vec::new(),
         tpm: None,
+        issued: None,
         created: stamp().created,
         updated: NOW,
         etag: Etag::new("e-1"),
@@ -157,10 +160,46 @@ pub(crate) fn instance() -> InstanceView {
             quota: Quota::default(),
             challenge_secret: None,
             expiry_exceptions: Vec::new(),
+            issuance: Default::default(),
             created: NOW,
         },
         groups: Vec::new(),
         ca_certificates: vec![Versioned { value: root, revision: Revision(1) }],
         generation: Revision(1),
     }
+}
+
+/// What a record holds of a certificate that was issued, its leaf standing in for the device's.
+pub(crate) fn issued() -> Issued {
+    let policy = issuance().policies.into_iter().next().unwrap();
+    let issuer = policy.issuer.unwrap();
+    Issued {
+        request: attestation::sha256(b"request"),
+        policy: policy.name,
+        issuer: issuer.id,
+        chain: [issuer.certificate].into_iter().chain(issuer.above).collect(),
+    }
+}
+
+/// A root with a policy below it, and one whose CA was revoked.
+pub(crate) fn issuance() -> Issuance {
+    let made = Made { serial: [7; 16], id: "ca".to_owned(), now: NOW };
+    let root = make_root(&ServiceName::parse("dps").unwrap(), &made).unwrap();
+    let policy = |name: &str, revoked: Option<Timestamp>| {
+        let name = PolicyName::parse(name).unwrap();
+        let issuer = make_issuing(&root, &name, KeyType::P384, &made).unwrap();
+        CredentialPolicy {
+            name,
+            validity_days: 30,
+            key_types: KeyType::ALL.to_vec(),
+            issuer: revoked.is_none().then_some(issuer),
+            earlier: Vec::new(),
+            revoked,
+            etag: Etag::new("e"),
+            created: NOW,
+            updated: NOW,
+        }
+    };
+    let policies = vec![policy("fleet", None), policy("gone", Some(NOW))];
+    Issuance { root: Some(root.clone()), policies }
 }

@@ -233,6 +233,7 @@ impl Notes {
             | Operation::AdminExplanations
             | Operation::AdminEvents
             | Operation::AdminRegistrations
+            | Operation::AdminCredentials
             | Operation::OpenApi
             | Operation::WebSocket
             | Operation::Telemetry

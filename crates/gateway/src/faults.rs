@@ -118,5 +118,9 @@ fn own(fault: &Fault) -> ApiFault {
             tracing::error!("a key could not be wrapped for a TPM: {source}");
             ApiFault::Internal
         }
+        Fault::Issue(source) => {
+            tracing::error!("a certificate could not be signed: {source}");
+            ApiFault::Internal
+        }
     }
 }

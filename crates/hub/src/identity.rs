@@ -29,8 +29,23 @@ pub struct Device {
     pub parent_scopes: Vec<String>,
     /// The provisioning service that made it; none for one that an operator made.
     pub origin: Option<Origin>,
+    /// The certificates among its own that a provisioning service has issued, the latest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub issued: Vec<IssuedCertificate>,
     /// When it was made.
     pub created: Timestamp,
+}
+
+/// A certificate that a provisioning service has issued: good only as long as its issuer is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedCertificate {
+    /// SHA-256 of the certificate.
+    pub thumbprint: Sha256,
+    /// The provisioning service.
+    pub dps: ServiceName,
+    /// The issuing CA, as the provisioning service tells it from every other one.
+    pub issuer: String,
 }
 
 /// Where an identity came from (D-08).
@@ -126,6 +141,7 @@ impl Device {
             device_scope: None,
             parent_scopes: Vec::new(),
             origin: None,
+            issued: Vec::new(),
             created: now,
         }
     }

@@ -6,7 +6,7 @@ use attestation::access::{self, Policy};
 use attestation::network::{Api, Network, NetworkAccess, Refused};
 use attestation::sas::SasToken;
 use attestation::x509::Certificate;
-use model::{DeviceId, HostName, PolicyName, Timestamp, limits};
+use model::{DeviceId, HostName, PolicyName, Sha256, Timestamp, limits};
 
 use crate::identity::{Authentication, Device, DeviceStatus, Thumbprint};
 use crate::instance::{Right, grants};
@@ -35,6 +35,8 @@ pub struct Authority<'a> {
     pub network: &'a NetworkAccess,
     /// The server's private networks.
     pub private: &'a [Network],
+    /// Certificates of the identity's whose issuer was revoked.
+    pub withdrawn: &'a [Sha256],
 }
 
 /// A yes: which credential it rests on and until when.
@@ -82,6 +84,8 @@ pub enum Denied {
     OtherCertificate,
     /// The certificate is not valid now.
     CertificateValidity,
+    /// The CA that issued the certificate was revoked.
+    IssuerRevoked,
     /// A policy's token was shown, and it does not hold.
     Policy(access::Denied),
     /// The identity was made anew since the session began.
@@ -113,7 +117,7 @@ pub fn permit(
             (Credential::DeviceKey, token_end(token))
         }
         Evidence::X509(leaf) => {
-            by_certificate(device, leaf, now)?;
+            by_certificate(authority, device, leaf, now)?;
             (Credential::Certificate, leaf.not_after())
         }
     };
@@ -159,7 +163,12 @@ fn by_device_key(
     }
 }
 
-fn by_certificate(device: &Device, leaf: &Certificate, now: Timestamp) -> Result<(), Denied> {
+fn by_certificate(
+    authority: Authority<'_>,
+    device: &Device,
+    leaf: &Certificate,
+    now: Timestamp,
+) -> Result<(), Denied> {
     let Authentication::SelfSigned { primary, secondary } = &device.authentication else {
         return Err(Denied::OtherMechanism);
     };
@@ -169,6 +178,9 @@ fn by_certificate(device: &Device, leaf: &Certificate, now: Timestamp) -> Result
     };
     if !primary.iter().chain(secondary.iter()).any(is_leaf) {
         return Err(Denied::OtherCertificate);
+    }
+    if authority.withdrawn.contains(&leaf.thumbprint()) {
+        return Err(Denied::IssuerRevoked);
     }
     leaf.is_valid_at(now).map_err(|_| Denied::CertificateValidity)
 }

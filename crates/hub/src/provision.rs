@@ -3,7 +3,9 @@
 use model::{DeviceId, Timestamp};
 use serde_json::{Map, Value};
 
-use crate::identity::{Authentication, Device, DeviceStatus, Origin};
+use crate::identity::{
+    Authentication, Device, DeviceStatus, IssuedCertificate, Origin, Thumbprint,
+};
 use crate::twin::{Section, Twin};
 
 /// An identity with its twin.
@@ -33,6 +35,8 @@ pub struct Wanted {
     pub device_id: DeviceId,
     /// What it will show.
     pub authentication: Authentication,
+    /// Where `authentication` is a certificate that was issued to it: which.
+    pub issued: Option<IssuedCertificate>,
     /// Whether it is an IoT Edge device; none leaves an existing identity as it is.
     pub iot_edge: Option<bool>,
     /// Where it came from.
@@ -61,10 +65,14 @@ pub fn provision(
     let (mut device, old_twin) = match existing {
         Some(Provisioned { mut device, twin }) => {
             device.version += 1;
-            device.authentication = wanted.authentication;
+            certify(&mut device, wanted.authentication, wanted.issued);
             (device, Some(twin))
         }
-        None => (Device::new(wanted.device_id, wanted.authentication, now), None),
+        None => {
+            let mut device = Device::new(wanted.device_id, wanted.authentication, now);
+            device.issued.extend(wanted.issued);
+            (device, None)
+        }
     };
     device.origin = Some(wanted.origin);
     // capabilities are migrated, where the entry says nothing of them.
@@ -93,6 +101,33 @@ pub fn provision(
         }
     };
     Provisioned { device, twin }
+}
+
+/// Gives an identity what it will show.
+///
+/// A certificate that renews an issued one leaves that as the second: the device may not have the
+/// new one yet, and a session that it has goes on. The next renewal takes it away.
+fn certify(device: &mut Device, authentication: Authentication, issued: Option<IssuedCertificate>) {
+    let first = match &device.authentication {
+        Authentication::SelfSigned { primary: Some(Thumbprint::Sha256(first)), .. } => Some(*first),
+        Authentication::SelfSigned { .. }
+        | Authentication::Sas { .. }
+        | Authentication::CertificateAuthority
+        | Authentication::None => None,
+    };
+    let before = first
+        .and_then(|first| device.issued.iter().find(|known| known.thumbprint == first).cloned());
+    (device.authentication, device.issued) = match (issued, before) {
+        (None, _) => (authentication, Vec::new()),
+        (Some(issued), Some(before)) if issued == before => return,
+        (Some(issued), Some(before)) => {
+            let slot = |known: &IssuedCertificate| Some(Thumbprint::Sha256(known.thumbprint));
+            let renewed =
+                Authentication::SelfSigned { primary: slot(&issued), secondary: slot(&before) };
+            (renewed, vec![issued, before])
+        }
+        (Some(issued), None) => (authentication, vec![issued]),
+    };
 }
 
 /// A twin in the place of another: it goes on counting, so that no reader takes the new state for

@@ -8,6 +8,7 @@
 //! | appraise | does the evidence hold against one of them? | `Reject`, nothing is written |
 //! | enabled | does the deciding entry let devices in? | `Conclude(Disabled)` |
 //! | quota | is there room for a new record (D-16)? | `Reject`, or `Conclude(Failed)` |
+//! | certify | which certificate does it get? | `Reject`, or `Conclude(Failed)` |
 //! | reprovision | does an assigned device stay? | `Keep` |
 //! | consult | what says the webhook (W-01 to W-10)? | `Consult`, then `Conclude(Failed)` |
 //! | allocate | which hub (L-01 to L-12)? | `Conclude(Failed)` |
@@ -23,6 +24,7 @@ use crate::enrollment::{
     AllocationPolicy, Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism, Settings,
 };
 use crate::explain::{Disbelief, Explanation, Outcome, Step};
+use crate::issuance::{CsrFault, Issue, NotIssued, order};
 use crate::registration::{
     Assigned, Failure, FailureKind, Registration, RegistrationStatus, Substatus,
 };
@@ -99,6 +101,8 @@ pub enum HubCredential {
     },
     /// Tokens signed with a key that the service makes and wraps for the device's TPM.
     Wrapped,
+    /// A certificate that is issued to it.
+    Issued(Box<Issue>),
 }
 
 /// What becomes of a twin.
@@ -142,6 +146,8 @@ pub enum Rejection {
         /// The bound.
         registrations_max: u64,
     },
+    /// The certificate that it asks for can not be had so: 400.
+    Csr(CsrFault),
 }
 
 /// Decides one registration. A pure function of its arguments.
@@ -181,7 +187,17 @@ fn judged(
         Admission::Blocked(entry) => {
             Verdict::Conclude(Conclusion::Disabled { entry: entry.reference() })
         }
-        Admission::Admitted(entry) => place(request, evidence, view, consulted, entry, &mut steps),
+        Admission::Admitted(entry) => {
+            match place(request, evidence, view, consulted, entry, &mut steps, now) {
+                // The call was accepted long ago: its record takes what can not be refused now.
+                Verdict::Reject(Rejection::Csr(fault)) if expiry != TokenExpiry::Judged => {
+                    let failure =
+                        Failure { kind: FailureKind::Issuance, message: fault.to_string() };
+                    Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure })
+                }
+                verdict => verdict,
+            }
+        }
     };
     let explanation = Explanation {
         registration_id: request.registration_id.clone(),
@@ -220,6 +236,7 @@ fn place(
     consulted: Option<&Consulted>,
     entry: Entry<'_>,
     steps: &mut Vec<Step>,
+    now: Timestamp,
 ) -> Verdict {
     let record = view.registration.as_ref().map(|found| &found.value);
     let current = record.and_then(|record| record.assignment.clone());
@@ -229,6 +246,21 @@ fn place(
     let settings = entry.settings();
     let Some(credential) = credential(evidence, entry, &request.registration_id) else {
         return Verdict::Reject(Rejection::Stranger { because: Disbelief::NoEvidence });
+    };
+    let credential = match order(request, settings, &view.instance.dps, record, now) {
+        Ok(None) => credential,
+        Ok(Some(issue)) => {
+            let (policy, again) = match &issue {
+                Issue::Fresh(order) => (&order.policy, false),
+                Issue::Again(issued) => (&issued.policy, true),
+            };
+            steps.push(Step::Certified { policy: policy.to_string(), again });
+            HubCredential::Issued(Box::new(issue))
+        }
+        Err(NotIssued::Call(fault)) => return Verdict::Reject(Rejection::Csr(fault)),
+        Err(NotIssued::Record(failure)) => {
+            return Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure });
+        }
     };
     if let Some(current) = &current {
         steps.push(Step::AssignedBefore { hub: current.hub.clone() });
@@ -474,6 +506,7 @@ fn outcome(verdict: &Verdict) -> Outcome {
         Verdict::Reject(Rejection::QuotaReached { registrations_max }) => {
             Outcome::Rejected { because: format!("the quota of {registrations_max} is reached") }
         }
+        Verdict::Reject(Rejection::Csr(fault)) => Outcome::Rejected { because: fault.to_string() },
     }
 }
 

@@ -167,6 +167,13 @@ pub enum Step {
         /// How.
         by: AllocationPolicy,
     },
+    /// The device gets a certificate that it asked for.
+    Certified {
+        /// The credential policy.
+        policy: String,
+        /// Whether it is the one that it was given for the same request before.
+        again: bool,
+    },
 }
 
 /// What came of an attempt.

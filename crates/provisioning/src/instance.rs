@@ -10,6 +10,7 @@ use model::{
 use serde::{Deserialize, Serialize};
 
 use crate::enrollment::{AllocationPolicy, EntryRef};
+use crate::issuance::Issuance;
 
 /// A provisioning service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -37,6 +38,9 @@ pub struct Dps {
     /// Entries whose devices may show certificates that have expired.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expiry_exceptions: Vec<ExpiryException>,
+    /// What certificates are issued by while registering.
+    #[serde(default)]
+    pub issuance: Issuance,
     /// When it was made.
     pub created: Timestamp,
 }

@@ -18,6 +18,7 @@ pub mod draft;
 pub mod enrollment;
 pub mod explain;
 pub mod instance;
+pub mod issuance;
 pub mod load;
 pub mod possession;
 pub mod registration;

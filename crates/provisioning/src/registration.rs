@@ -3,12 +3,14 @@
 use attestation::SymmetricKey;
 use attestation::tpm::{EndorsementKey, StorageRootKey};
 use attestation::x509::Certificate;
+use attestation::x509::issuing::SigningRequest;
 use model::{DeviceId, Etag, HostName, RegistrationId, Sha256, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::enrollment::{EntryRef, Mechanism};
 use crate::explain::Explanation;
+use crate::issuance::Issued;
 use crate::reprovision::Order;
 use crate::view::{Evidence, RegistrationRequest, TpmEvidence};
 
@@ -51,6 +53,9 @@ pub struct Registration {
     /// What a TPM was given at the latest attempt; none without one.
     #[serde(default)]
     pub tpm: Option<TpmRegistration>,
+    /// The certificate that the device was given at its latest assignment, if it asked for one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Issued>,
     /// When the record was made.
     pub created: Timestamp,
     /// When it was written last.
@@ -94,6 +99,9 @@ pub struct Pending {
     pub api_version: String,
     /// What the device sent along.
     pub payload: Option<Value>,
+    /// The certificate that it wants.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub csr: Option<SigningRequest>,
     /// What a TPM showed beside its token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<ShownTpm>,
@@ -123,7 +131,12 @@ impl Pending {
             }),
             Evidence::None | Evidence::X509(_) | Evidence::Sas(_) => None,
         };
-        Self { api_version: request.api_version.clone(), payload: request.payload.clone(), tpm }
+        Self {
+            api_version: request.api_version.clone(),
+            payload: request.payload.clone(),
+            csr: request.csr.clone(),
+            tpm,
+        }
     }
 
     /// The evidence to go on with, of a poll that was believed; none where a TPM's keys were not
@@ -205,6 +218,8 @@ pub enum FailureKind {
     HubRefused,
     /// The instance holds as many registrations as it may (D-16).
     QuotaReached,
+    /// The certificate that the device asks for can not be issued, or its issuer was revoked.
+    Issuance,
 }
 
 /// A certificate of a chain, as judged.

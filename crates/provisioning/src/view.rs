@@ -5,6 +5,7 @@ use std::sync::Arc;
 use attestation::sas::SasToken;
 use attestation::tpm::{EndorsementKey, StorageRootKey};
 use attestation::x509::Certificate;
+use attestation::x509::issuing::SigningRequest;
 use model::{RegistrationId, Revision};
 
 use crate::enrollment::{Entry, EntryRef, Group, Individual};
@@ -102,4 +103,6 @@ pub struct RegistrationRequest {
     pub api_version: String,
     /// JSON of the device's for a custom allocation.
     pub payload: Option<serde_json::Value>,
+    /// The certificate that it wants, if it wants one.
+    pub csr: Option<SigningRequest>,
 }

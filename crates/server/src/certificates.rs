@@ -9,6 +9,7 @@
 
 pub(crate) mod attesting;
 mod expiry;
+pub(crate) mod issuers;
 pub(crate) mod read;
 mod watched;
 

@@ -146,6 +146,8 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     tokio::spawn(ended.clone().run_until_cancelled_owned(delivering));
     let status = certificates.status();
     tokio::spawn(certificates::watch(certificates, asked, ended.clone()));
+    let issuers = (Arc::clone(&gateway.service), Arc::clone(&clock));
+    tokio::spawn(certificates::issuers::watch(issuers.0, issuers.1, ended.clone()));
     let (service, ending) = (Arc::clone(&gateway.service), ended.clone());
     tokio::spawn(certificates::attesting::watch(service, Arc::clone(&status), clock, ending));
     if let Some((socket, address)) = monitored {

@@ -106,12 +106,23 @@ impl Service {
         let view = self.store.device(host, device_id).await?;
         let directory = self.directory();
         let Some(hub) = directory.hub(host) else { return Ok(Err(Denied::UnknownDevice)) };
+        let device = view.as_ref().map(|view| &view.device.value);
+        let withdrawn: Vec<_> = device
+            .into_iter()
+            .flat_map(|device| &device.issued)
+            .filter(|issued| {
+                let dps = directory.dps(&issued.dps);
+                !dps.is_some_and(|dps| dps.issuance.is_live(&issued.issuer))
+            })
+            .map(|issued| issued.thumbprint)
+            .collect();
         let authority = Authority {
             host: &session.named,
-            device: view.as_ref().map(|view| &view.device.value),
+            device,
             policies: &hub.policies,
             network: &hub.network,
             private: &self.private_networks,
+            withdrawn: &withdrawn,
         };
         Ok(permit(authority, device_id, session.from, &session.evidence, self.now()))
     }

@@ -141,6 +141,7 @@ impl Service {
             registration_id: registration_id.clone(),
             api_version: pending.api_version.clone(),
             payload: pending.payload.clone(),
+            csr: pending.csr.clone(),
         };
         let claim = Claim { call: &call, dps, request: &request, evidence };
         self.go_on(claim, operation_id.to_owned());

@@ -33,6 +33,13 @@ pub(crate) fn guid(entropy: &dyn Entropy) -> String {
     )
 }
 
+/// A fresh serial number of a certificate.
+pub(crate) fn serial(entropy: &dyn Entropy) -> [u8; 16] {
+    let mut bytes = [0; 16];
+    entropy.fill(&mut bytes);
+    bytes
+}
+
 /// A fresh etag.
 pub(crate) fn etag(entropy: &dyn Entropy) -> Etag {
     Etag::new(&guid(entropy))

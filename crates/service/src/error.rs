@@ -4,6 +4,7 @@ use std::fmt;
 
 use attestation::network::Refused;
 use attestation::tpm::SealError;
+use attestation::x509::issuing::IssueError;
 use hub::twin::TwinError;
 use provisioning::draft::DraftError;
 use store::{CommitError, StoreError};
@@ -21,6 +22,8 @@ pub enum Fault {
     Unavailable(StoreError),
     /// A key could not be wrapped for a TPM.
     Seal(SealError),
+    /// A certificate could not be signed.
+    Issue(IssueError),
 }
 
 impl fmt::Display for Fault {
@@ -31,6 +34,7 @@ impl fmt::Display for Fault {
             Self::Busy => f.write_str("too many calls are waiting"),
             Self::Unavailable(_) => f.write_str("the store is unavailable"),
             Self::Seal(_) => f.write_str("a key could not be wrapped for a TPM"),
+            Self::Issue(_) => f.write_str("a certificate could not be signed"),
         }
     }
 }
@@ -40,6 +44,7 @@ impl std::error::Error for Fault {
         match self {
             Self::Unavailable(source) => Some(source),
             Self::Seal(source) => Some(source),
+            Self::Issue(source) => Some(source),
             Self::Contended | Self::Full | Self::Busy => None,
         }
     }
@@ -48,6 +53,18 @@ impl std::error::Error for Fault {
 impl From<SealError> for Fault {
     fn from(source: SealError) -> Self {
         Self::Seal(source)
+    }
+}
+
+impl From<IssueError> for Fault {
+    fn from(source: IssueError) -> Self {
+        Self::Issue(source)
+    }
+}
+
+impl From<IssueError> for ApiError {
+    fn from(source: IssueError) -> Self {
+        Self::Fault(Fault::Issue(source))
     }
 }
 

@@ -135,6 +135,7 @@ impl Service {
                     .as_ref()
                     .map(|old| old.expiry_exceptions.clone())
                     .unwrap_or_default(),
+                issuance: old.as_ref().map(|old| old.issuance.clone()).unwrap_or_default(),
                 created: old.as_ref().map_or_else(|| self.now(), |old| old.created),
             };
             let generation = match existing {
@@ -150,15 +151,18 @@ impl Service {
         Err(ApiError::Fault(Fault::Contended))
     }
 
-    /// Removes a provisioning service with its enrollments and records; hubs stay.
+    /// Removes a provisioning service with its enrollments and records; hubs stay. Certificates
+    /// that it has issued are refused.
     ///
     /// # Errors
     /// [`ApiError::NotFound`].
     pub async fn delete_dps(&self, call: &Call, name: &ServiceName) -> Result<(), ApiError> {
         self.dps(name).await?;
+        let mut changes = vec![ChangeScope::Directory];
+        changes.extend(self.every_hub());
         let commit = Commit {
             writes: vec![Write::DeleteDps(name.clone())],
-            changes: vec![ChangeScope::Directory],
+            changes,
             audit: vec![self.audit(call, "dps.delete", name.as_str())],
             ..Commit::default()
         };
@@ -329,12 +333,25 @@ impl Service {
         audited: (&str, &str),
         change: impl Fn(&mut Dps) -> Result<(), ApiError>,
     ) -> Result<Dps, ApiError> {
+        self.change_dps_beyond(call, name, audited, Vec::new(), change).await
+    }
+
+    /// The same, where live sessions at `hubs` may have rested on what is gone: they end first.
+    pub(crate) async fn change_dps_beyond(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        audited: (&str, &str),
+        hubs: Vec<ChangeScope>,
+        change: impl Fn(&mut Dps) -> Result<(), ApiError>,
+    ) -> Result<Dps, ApiError> {
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
             let view = self.store.instance(name).await?.ok_or(ApiError::NotFound)?;
             let mut dps = view.dps.clone();
             change(&mut dps)?;
             let generation = Some(view.generation);
-            let commit = self.instance_commit(call, name, generation, audited, dps.clone());
+            let mut commit = self.instance_commit(call, name, generation, audited, dps.clone());
+            commit.changes.extend(hubs.iter().cloned());
             if self.apply(commit).await? {
                 return Ok(dps);
             }

@@ -63,6 +63,11 @@ pub enum Observed<'a> {
         /// The hub.
         hub: &'a HostName,
     },
+    /// A certificate was issued to a device, and its record is durable.
+    CertificateIssued {
+        /// The instance.
+        dps: &'a ServiceName,
+    },
     /// A device has tried to sign in to a hub that exists.
     SignIn {
         /// The hub.
@@ -170,7 +175,9 @@ impl Attestation {
             | Verdict::Keep(_)
             | Verdict::Consult(_)
             | Verdict::Conclude(Conclusion::Failed { .. })
-            | Verdict::Reject(Rejection::QuotaReached { .. }) => Self::Succeeded,
+            | Verdict::Reject(Rejection::QuotaReached { .. } | Rejection::Csr(_)) => {
+                Self::Succeeded
+            }
         }
     }
 }
@@ -207,6 +214,8 @@ pub enum VerdictKind {
     Stranger,
     /// There is no room for a new record.
     QuotaReached,
+    /// The certificate that it asks for can not be had so.
+    BadRequest,
     /// The TPM has to sign first.
     Challenge,
 }
@@ -222,6 +231,7 @@ impl VerdictKind {
             Verdict::Conclude(Conclusion::Failed { .. }) => Self::Failed,
             Verdict::Reject(Rejection::Stranger { .. }) => Self::Stranger,
             Verdict::Reject(Rejection::QuotaReached { .. }) => Self::QuotaReached,
+            Verdict::Reject(Rejection::Csr(_)) => Self::BadRequest,
             Verdict::Challenge(_) => Self::Challenge,
         }
     }
@@ -330,7 +340,9 @@ impl Decided {
             VerdictKind::Assign | VerdictKind::Keep => RegistrationOutcome::Assigned,
             VerdictKind::Disabled => RegistrationOutcome::Disabled,
             VerdictKind::Failed => RegistrationOutcome::Failed,
-            VerdictKind::Stranger | VerdictKind::QuotaReached => RegistrationOutcome::Rejected,
+            VerdictKind::Stranger | VerdictKind::QuotaReached | VerdictKind::BadRequest => {
+                RegistrationOutcome::Rejected
+            }
             VerdictKind::Challenge | VerdictKind::Consult => return None,
         })
     }

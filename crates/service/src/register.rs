@@ -1,6 +1,7 @@
 //! A device registers, polls, or asks for its status.
 
 mod identity;
+mod issue;
 mod record;
 
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use provisioning::decide::{
     Conclusion, Decision, PollVerdict, Rejection, Verdict, decide, decide_further, poll,
 };
 use provisioning::enrollment::{Certified, IndividualAttestation, Mechanism};
+use provisioning::issuance::withdrawn;
 use provisioning::registration::{Pending, Registration, RegistrationStatus};
 use provisioning::reprovision;
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
@@ -20,7 +22,7 @@ use store::Write;
 
 use crate::attempts::Attempt;
 use crate::error::{Retry, sorted};
-use crate::observe::{Decided, VerdictKind};
+use crate::observe::{Decided, Observed, VerdictKind};
 use crate::{ApiError, Call, Fault, Service, environment};
 use identity::{Identity, wanted};
 use record::{commit_for, record, tpm};
@@ -219,18 +221,25 @@ impl Service {
             let mut record = record(&verdict, &view, claim, explanation, &operation_id, now);
             record.tpm = tpm(evidence, answered);
             record.etag = environment::etag(self.entropy.as_ref());
+            let mut has_issued = false;
             let mut commit = commit_for(call, &view, &verdict, &record, evidence, now);
             if let Verdict::Assign(place) | Verdict::Keep(place) = verdict {
-                let authentication = self.authentication(&place, evidence, &mut record)?;
+                let authentication = self.authentication(&view, &place, evidence, &mut record)?;
                 let wanted = wanted(&view, &record, &place, authentication);
+                let line = self.issue_line(call, &view, &place, &record);
+                has_issued = line.is_some();
+                commit.audit.extend(line);
                 let was = self.place(&mut commit, place, wanted, identity, now).await?;
                 reprovision::identity_was(was, &mut record, &request.api_version);
             }
-            let dps = view.instance.dps.name.clone();
-            commit.writes.push(Write::Registration(dps, Box::new(record)));
+            let owner = view.instance.dps.name.clone();
+            commit.writes.push(Write::Registration(owner, Box::new(record)));
             let changes = commit.changes.clone();
             match self.commit(commit).await.map_err(sorted) {
                 Ok(_) => {
+                    if has_issued {
+                        self.observer.observe(&Observed::CertificateIssued { dps });
+                    }
                     self.barrier(&changes).await?;
                     return Ok(match is_begun {
                         true => Attempted::Begun { operation_id },
@@ -281,13 +290,17 @@ impl Service {
         let Some(record) = view.registration.as_ref().map(|found| found.value.clone()) else {
             return Err(PollError::UnknownRegistration);
         };
-        let record = Box::new(record);
+        let mut record = Box::new(record);
         match poll(registration_id, evidence, &view, &record, self.now()) {
             PollVerdict::Stored => {
                 if let Some(pending) = &record.pending
                     && let Some(evidence) = pending.evidence(evidence, record.mechanism)
                 {
                     self.take_up(dps, registration_id, pending, &evidence, &record.operation_id);
+                }
+                if let Some(failure) = withdrawn(&record, &view.instance.dps) {
+                    record.status = RegistrationStatus::Failed;
+                    record.failure = Some(failure);
                 }
                 Ok(Polled::Record(record))
             }

@@ -2,6 +2,7 @@
 //!
 //! Its resources have the shape of the ARM resources that they stand for (`dps-service-api` §4).
 
+mod credential;
 mod event;
 mod exception;
 mod network;
@@ -23,6 +24,10 @@ use super::error::{ApiFault, Missing};
 use super::segments;
 use crate::json::{Object, read};
 
+pub use credential::{
+    CredentialBody, CredentialRoute, IssuerBody, credential_body, credential_json,
+    credential_policy_json, issuer_body,
+};
 pub use event::{
     CountJson, EventRoute, SubscriptionBody, SubscriptionJson, TestJson, dead_letter_after,
     dead_letter_json, dead_letters_json, subscription_body, subscription_json, test_json,
@@ -44,6 +49,8 @@ pub enum Route {
     Certificates(ServiceName, CertificateRoute),
     /// Exceptions for expired certificates.
     Exceptions(ServiceName, ExceptionRoute),
+    /// The root and the credential policies of a provisioning service.
+    Credentials(ServiceName, CredentialRoute),
     /// Hubs.
     Hubs(HubRoute),
     /// Registration records of a provisioning service.
@@ -128,6 +135,10 @@ pub fn route(method: &str, path: &str) -> Result<Route, ApiFault> {
         ["muster", "v1", "dps", name, "expiry-exceptions", rest @ ..] => {
             let route = exception::route(method, rest)?;
             Ok(Route::Exceptions(service(name)?, route))
+        }
+        ["muster", "v1", "dps", name, "credential", rest @ ..] => {
+            let route = credential::route(method, rest)?;
+            Ok(Route::Credentials(service(name)?, route))
         }
         ["muster", "v1", "dps", name, "policies", rest @ ..] => {
             let route = policy::route(method, rest)?;

@@ -6,6 +6,7 @@ use std::fmt;
 
 use attestation::tpm::{EndorsementKey, StorageRootKey};
 use attestation::x509::Certificate;
+use attestation::x509::issuing::SigningRequest;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::limits::CHAIN_PRESENTED_MAX;
@@ -17,6 +18,7 @@ use serde_json::{Map, Value};
 
 use super::error::{ApiFault, Missing, failure_code};
 use super::segments;
+use crate::api_version::ApiVersion;
 use crate::json::{ascii_json, object, read};
 
 /// How long an `assigning` device waits before it polls again, in whole seconds, 2..=5.
@@ -87,6 +89,8 @@ pub struct RegisterBody {
     pub payload: Option<Value>,
     /// The TPM that it shows.
     pub tpm: Option<TpmBody>,
+    /// The certificate that it wants.
+    pub csr: Option<SigningRequest>,
 }
 
 /// A TPM as a device shows it.
@@ -139,13 +143,14 @@ impl TpmBody {
     }
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct RegisterJson {
     registration_id: Option<String>,
     payload: Option<Value>,
     #[serde(default, deserialize_with = "object")]
     tpm: Option<TpmBody>,
+    csr: Option<String>,
 }
 
 /// Reads the body of a register or look-up call. An empty one, or one of white space, is no body.
@@ -154,17 +159,47 @@ struct RegisterJson {
 ///
 /// # Errors
 /// [`ApiFault::OtherRegistration`] where it names another id than the device signed in with,
-/// else as any JSON body.
-pub fn register_body(signed_in: &RegistrationId, body: &[u8]) -> Result<RegisterBody, ApiFault> {
-    if body.trim_ascii().is_empty() {
-        return Ok(RegisterBody::default());
+/// [`ApiFault::Invalid`] for a `csr` that is none, else as any JSON body.
+pub fn register_body(
+    signed_in: &RegistrationId,
+    version: &ApiVersion,
+    body: &[u8],
+) -> Result<RegisterBody, ApiFault> {
+    let RegisterJson { payload, tpm, csr, .. } = own_body(signed_in, body)?;
+    // To older versions it is a member that nobody knows.
+    let csr = csr.filter(|_| version.knows_signing_requests());
+    let csr = csr.map(|csr| SigningRequest::from_base64(&csr)).transpose();
+    let csr = csr.map_err(|because| ApiFault::Invalid(format!("csr: {because}")))?;
+    Ok(RegisterBody { payload, tpm, csr })
+}
+
+/// Checks the body of a look-up call, which says nothing.
+///
+/// # Errors
+/// As [`register_body`]; and [`ApiFault::Invalid`] for any `csr`, as the specification has it.
+pub fn lookup_body(
+    signed_in: &RegistrationId,
+    version: &ApiVersion,
+    body: &[u8],
+) -> Result<(), ApiFault> {
+    match own_body(signed_in, body)?.csr {
+        Some(_) if version.knows_signing_requests() => Err(ApiFault::Invalid(
+            "csr: a look-up issues no certificate; send it with a register call".to_owned(),
+        )),
+        Some(_) | None => Ok(()),
     }
-    let RegisterJson { registration_id, payload, tpm } = read(body)?;
-    match registration_id {
+}
+
+fn own_body(signed_in: &RegistrationId, body: &[u8]) -> Result<RegisterJson, ApiFault> {
+    if body.trim_ascii().is_empty() {
+        return Ok(RegisterJson::default());
+    }
+    let read: RegisterJson = read(body)?;
+    match &read.registration_id {
         Some(named) if !named.eq_ignore_ascii_case(signed_in.as_str()) => {
             Err(ApiFault::OtherRegistration)
         }
-        Some(_) | None => Ok(RegisterBody { payload, tpm }),
+        Some(_) | None => Ok(read),
     }
 }
 
@@ -252,7 +287,11 @@ pub fn polled(
     presented: &RegistrationId,
     shown: Shown,
 ) -> Answer {
-    let state = RegistrationResult::of(record, presented, shown);
+    let mut state = RegistrationResult::of(record, presented, shown);
+    if let (Word::Assigned, Some(issued)) = (state.status, &record.issued) {
+        let encoded = issued.chain.iter().map(|certificate| STANDARD.encode(certificate.der()));
+        state.issued_certificate_chain = Some(encoded.collect());
+    }
     let (status, retry_after) = match state.status {
         Word::Assigning => (202, Some(RETRY_AFTER_S)),
         Word::Assigned | Word::Failed | Word::Disabled => (200, None),
@@ -327,6 +366,9 @@ struct RegistrationResult<'a> {
     etag: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     payload: Option<&'a Map<String, Value>>,
+    /// Base64 of DER, leaf first, root last; in answers to polls alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    issued_certificate_chain: Option<Vec<String>>,
 }
 
 /// The hub key, wrapped for the TPM that has proven itself; every SDK demands it.
@@ -371,6 +413,7 @@ impl<'a> RegistrationResult<'a> {
             last_updated_date_time_utc: Some(record.updated),
             etag: Some(record.etag.quoted()),
             payload: None,
+            issued_certificate_chain: None,
         };
         match status {
             Word::Assigning => Self {

@@ -1,5 +1,6 @@
 //! Muster's own administration (settled D-30), for the CLI and later the portal.
 
+mod credentials;
 mod events;
 mod exceptions;
 mod policies;
@@ -44,6 +45,9 @@ pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply
         Route::Exceptions(dps, route) => {
             exceptions::answer(gateway, &call, &dps, route, &asked).await
         }
+        Route::Credentials(dps, route) => {
+            credentials::answer(gateway, &call, &dps, route, &asked).await
+        }
         Route::Hubs(route) => hubs(gateway, &call, route, &asked).await,
         Route::Registrations(dps, route) => {
             registrations::answer(gateway, &call, &dps, route, &asked).await
@@ -67,6 +71,7 @@ const fn operation(route: &Route) -> Operation {
     match route {
         Route::Dps(_) | Route::Exceptions(..) => Operation::AdminDps,
         Route::Certificates(..) => Operation::AdminCertificates,
+        Route::Credentials(..) => Operation::AdminCredentials,
         Route::Hubs(_) => Operation::AdminHubs,
         Route::Registrations(..) => Operation::AdminRegistrations,
         Route::Explanations(_) => Operation::AdminExplanations,
@@ -265,6 +270,7 @@ fn needs(method: &str, route: &Route) -> Access {
         | Route::Registrations(..)
         | Route::Hubs(_)
         | Route::Events(_)
+        | Route::Credentials(..)
         | Route::Explanations(_) => {
             if method == "GET" {
                 Access::Read

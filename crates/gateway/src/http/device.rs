@@ -37,7 +37,7 @@ pub(super) async fn answer(
     };
     let answer = match &route {
         Route::Register(_) => {
-            let body = device::register_body(id, asked.json_body().map_err(fault)?);
+            let body = device::register_body(id, &version, asked.json_body().map_err(fault)?);
             let body = body.map_err(fault)?;
             let evidence = match &body.tpm {
                 Some(tpm) => {
@@ -55,6 +55,7 @@ pub(super) async fn answer(
                 registration_id: id.clone(),
                 api_version: version.as_str().to_owned(),
                 payload: body.payload,
+                csr: body.csr,
             };
             let call = Call { actor: format!("device {id}"), ..asked.call.clone() };
             let accepted = gateway.service.register(&call, &dps, &request, &evidence).await;
@@ -72,7 +73,7 @@ pub(super) async fn answer(
             device::polled(&record, operation, id, shown)
         }
         Route::Lookup(_) => {
-            device::register_body(id, asked.json_body().map_err(fault)?).map_err(fault)?;
+            device::lookup_body(id, &version, asked.json_body().map_err(fault)?).map_err(fault)?;
             let current = gateway.service.current(&dps, id, &evidence).await;
             let (record, shown) = told(current)?;
             device::looked_up(&record, id, shown)

@@ -46,6 +46,7 @@ impl Exposition {
         register.add(&names::DEVICE_ASSIGNMENTS, metrics.device_assignments.clone());
         register.add(&names::REGISTRATION_ATTEMPTS, metrics.registration_attempts.clone());
         register.add(&names::VERDICTS, metrics.verdicts.clone());
+        register.add(&names::CERTIFICATES_ISSUED, metrics.certificates_issued.clone());
         register.add(&names::SIGN_INS, metrics.sign_ins.clone());
         register.add(&names::SESSIONS_CLOSED, metrics.sessions_closed.clone());
         register.add(&names::KILL_LATENCY, metrics.kill_latency.0.clone());
@@ -138,6 +139,17 @@ impl Collector for Readings {
             let labels = [dps.into(), (*holder).into(), Value::of_certificate(name)];
             let labels = names::DPS_CERTIFICATE_EXPIRY.with(labels);
             ConstGauge::new(end.unix_seconds()).encode(ends.encode_family(&labels)?)?;
+        }
+        let directory = self.service.directory();
+        let mut ends = begin(&mut encoder, &names::ISSUING_CA_EXPIRY)?;
+        for dps in &directory.dps {
+            for policy in &dps.issuance.policies {
+                let Some(issuer) = &policy.issuer else { continue };
+                let labels = [(&dps.name).into(), (&policy.name).into()];
+                let labels = names::ISSUING_CA_EXPIRY.with(labels);
+                let end = issuer.not_after().unix_seconds();
+                ConstGauge::new(end).encode(ends.encode_family(&labels)?)?;
+            }
         }
         Ok(())
     }

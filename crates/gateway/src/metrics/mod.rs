@@ -52,6 +52,7 @@ pub struct Metrics {
     device_assignments: Counters,
     registration_attempts: Counters,
     verdicts: Counters,
+    certificates_issued: Counters,
     sign_ins: Counters,
     sessions_closed: Counters,
     kill_latency: Durations,
@@ -74,6 +75,7 @@ impl Default for Metrics {
             device_assignments: Family::default(),
             registration_attempts: Family::default(),
             verdicts: Family::default(),
+            certificates_issued: Family::default(),
             sign_ins: Family::default(),
             sessions_closed: Family::default(),
             kill_latency: Durations::default(),
@@ -137,6 +139,9 @@ impl Observer for Metrics {
             }
             Observed::Verdict { dps, verdict } => {
                 count(&self.verdicts, &names::VERDICTS, [dps.into(), verdict.into()]);
+            }
+            Observed::CertificateIssued { dps } => {
+                count(&self.certificates_issued, &names::CERTIFICATES_ISSUED, [dps.into()]);
             }
             Observed::Assignment { dps, hub } => {
                 let values = [dps.into(), hub.into()];

@@ -1,12 +1,12 @@
 //! The names, labels and meanings of all metrics; nothing else spells one.
 //!
-//! Labels are words of closed enums, and names of provisioning services, hubs and the server's own
-//! certificates, which operators make few of. A [`Value`] can be made of nothing else, so none carries a device.
+//! Labels are words of closed enums, and names of provisioning services and their credential
+//! policies, of hubs and of the server's own certificates, which operators make few of. A [`Value`] can be made of nothing else, so none carries a device.
 
 use std::borrow::Cow;
 use std::fmt;
 
-use model::{HostName, ServiceName};
+use model::{HostName, PolicyName, ServiceName};
 use prometheus_client::encoding::{EncodeLabelValue, LabelValueEncoder};
 use prometheus_client::metrics::MetricType;
 use prometheus_client::registry::Unit;
@@ -123,6 +123,7 @@ const KEY: &str = "key";
 const NAME: &str = "name";
 const OPERATION: &str = "operation";
 const OUTCOME: &str = "outcome";
+const POLICY: &str = "policy";
 const PROTOCOL: &str = "protocol";
 const REASON: &str = "reason";
 const STATUS: &str = "status";
@@ -155,6 +156,13 @@ pub const VERDICTS: Described = counter(
     "verdicts",
     &[DPS, VERDICT],
     "What the rules decided about registrations",
+);
+/// Certificates that devices were given.
+pub const CERTIFICATES_ISSUED: Described = counter(
+    "muster_dps_certificates_issued_total",
+    "certificates",
+    &[DPS],
+    "Certificates that were issued to registering devices",
 );
 /// Devices that sign in to a hub.
 pub const SIGN_INS: Described = counter(
@@ -330,6 +338,15 @@ pub const DPS_CERTIFICATE_EXPIRY: Described = Described {
     labels: &[DPS, HOLDER, NAME],
     meaning: "When a certificate ends that devices attest by, in Unix time",
 };
+
+/// When issuing CAs end.
+pub const ISSUING_CA_EXPIRY: Described = Described {
+    name: "muster_dps_issuing_ca_expiry_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    labels: &[DPS, POLICY],
+    meaning: "When a credential policy's issuing CA ends, in Unix time",
+};
 /// Certificates that were replaced.
 pub const CERTIFICATE_REPLACEMENTS: Described = counter(
     "muster_tls_certificate_replacements_total",
@@ -347,11 +364,12 @@ pub const CERTIFICATES_FAULTY: Described = Described {
 };
 
 /// Every metric.
-pub const ALL: [Described; 32] = [
+pub const ALL: [Described; 34] = [
     ATTESTATION_ATTEMPTS,
     DEVICE_ASSIGNMENTS,
     REGISTRATION_ATTEMPTS,
     VERDICTS,
+    CERTIFICATES_ISSUED,
     SIGN_INS,
     SESSIONS,
     SESSIONS_CLOSED,
@@ -378,6 +396,7 @@ pub const ALL: [Described; 32] = [
     HANDSHAKE_DURATION,
     CERTIFICATE_EXPIRY,
     DPS_CERTIFICATE_EXPIRY,
+    ISSUING_CA_EXPIRY,
     CERTIFICATE_REPLACEMENTS,
     CERTIFICATES_FAULTY,
 ];
@@ -399,6 +418,12 @@ impl Value {
 impl EncodeLabelValue for Value {
     fn encode(&self, encoder: &mut LabelValueEncoder<'_>) -> fmt::Result {
         EncodeLabelValue::encode(&self.0, encoder)
+    }
+}
+
+impl From<&PolicyName> for Value {
+    fn from(name: &PolicyName) -> Self {
+        Self(Cow::Owned(name.to_string()))
     }
 }
 
@@ -479,6 +504,7 @@ words!(VerdictKind {
     Failed => "failed",
     Stranger => "stranger",
     QuotaReached => "quota_reached",
+    BadRequest => "bad_request",
     Challenge => "challenge",
 });
 words!(SignInOutcome {
@@ -515,6 +541,7 @@ words!(Operation {
     DeviceQuery => "device_query",
     AdminDps => "admin_dps",
     AdminCertificates => "admin_certificates",
+    AdminCredentials => "admin_credentials",
     AdminHubs => "admin_hubs",
     AdminRegistrations => "admin_registrations",
     AdminExplanations => "admin_explanations",

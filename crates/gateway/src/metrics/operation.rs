@@ -34,6 +34,8 @@ pub(crate) enum Operation {
     AdminDps,
     /// That of CA certificates.
     AdminCertificates,
+    /// That of credential policies.
+    AdminCredentials,
     /// That of hubs.
     AdminHubs,
     /// That of registration records: orders to reprovision, orphans.

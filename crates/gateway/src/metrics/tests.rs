@@ -1,12 +1,15 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use model::{HostName, ServiceName, Timestamp};
+use model::{HostName, PolicyName, ServiceName, Timestamp};
+use provisioning::issuance::PolicyChange;
 use service::access::sessions::Closing;
 use service::observe::{
     Attestation, CommitOutcome, DeliveryOutcome, RegistrationOutcome, SignInOutcome, VerdictKind,
 };
 use service::{Attesting, Holder};
+
+use service::{Call, IssuerRequest};
 
 use super::names::{ALL, Words};
 use super::*;
@@ -30,6 +33,7 @@ fn everything(metrics: &Metrics) {
     for &verdict in VerdictKind::ALL {
         metrics.observe(&Observed::Verdict { dps, verdict });
     }
+    metrics.observe(&Observed::CertificateIssued { dps });
     metrics.observe(&Observed::Assignment { dps, hub });
     for &status in SignInOutcome::ALL {
         metrics.observe(&Observed::SignIn { hub, status });
@@ -69,6 +73,21 @@ fn every_certificate(status: &CertificateStatus) {
     let attesting =
         |&holder: &Holder| Attesting { dps: dps.clone(), holder, name: "root".to_owned() };
     status.attest(Holder::ALL.iter().map(|holder| (attesting(holder), end)));
+}
+
+/// A credential policy, whose CA ends some day.
+async fn issuing_ca(world: &World) {
+    let call = Call {
+        actor: "test".to_owned(),
+        tracking_id: "t".to_owned(),
+        protocol: "test",
+        from: None,
+    };
+    let dps = ServiceName::parse("dps").unwrap();
+    let name = PolicyName::parse("fleet").unwrap();
+    let (change, own) = (PolicyChange::default(), IssuerRequest::Own(None));
+    let service = &world.gateway.service;
+    service.create_credential_policy(&call, &dps, &name, &change, &own).await.unwrap();
 }
 
 #[tokio::test]
@@ -112,6 +131,7 @@ async fn the_surface_is_the_one_that_dashboards_were_made_for() {
     let world = World::new().await;
     everything(&world.gateway.metrics);
     every_certificate(&world.certificates);
+    issuing_ca(&world).await;
     let found = series(&world.metrics().await);
     let expected = include_str!("tests/surface.txt");
     if found != expected {
@@ -126,6 +146,7 @@ async fn every_described_metric_is_shown_as_it_is_described() {
     let world = World::new().await;
     everything(&world.gateway.metrics);
     every_certificate(&world.certificates);
+    issuing_ca(&world).await;
     let text = world.metrics().await;
     for metric in ALL {
         let family = metric.name.strip_suffix("_total").unwrap_or(metric.name);

@@ -156,12 +156,14 @@ impl Device {
         if payload.len() > bytes_max {
             return Err(faults::dps(&ApiFault::BodyTooLarge { bytes_max }));
         }
-        let body = device::register_body(&self.claim.registration_id, payload)
+        let Claim { registration_id, api_version, .. } = &self.claim;
+        let body = device::register_body(registration_id, api_version, payload)
             .map_err(|fault| faults::dps(&fault))?;
         let request = RegistrationRequest {
             registration_id: self.claim.registration_id.clone(),
             api_version: self.claim.api_version.as_str().to_owned(),
             payload: body.payload,
+            csr: body.csr,
         };
         let accepted =
             gateway.service.register(call, &self.service, &request, &self.evidence).await;

@@ -68,6 +68,7 @@ fn instance() -> InstanceView {
             quota: Quota::default(),
             challenge_secret: None,
             expiry_exceptions: Vec::new(),
+            issuance: Default::default(),
             created: NOW,
         },
         groups: Vec::new(),

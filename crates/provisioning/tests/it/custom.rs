@@ -47,6 +47,7 @@ fn further(world: &World, consulted: Option<&Consulted>) -> Decision {
         registration_id: id("dev"),
         api_version: "2021-06-01".to_owned(),
         payload: None,
+        csr: None,
     };
     decide_further(&request, &evidence, &world.view("dev", &evidence), consulted, NOW, NOW)
 }
@@ -206,6 +207,7 @@ fn a_token_that_ends_while_the_webhook_is_asked_was_good() {
         registration_id: id("dev"),
         api_version: "2021-06-01".to_owned(),
         payload: None,
+        csr: None,
     };
     let consulted = Consulted { question: asked(&world), answer: Ok(answer("hub1.localhost")) };
     let later = Timestamp::from_unix_seconds(NOW.unix_seconds() + 20);

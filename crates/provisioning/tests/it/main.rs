@@ -11,6 +11,7 @@
 mod custom;
 mod dependents;
 mod expiry;
+mod issuance;
 mod matching;
 mod orders;
 mod poll;

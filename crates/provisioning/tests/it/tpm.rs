@@ -95,6 +95,7 @@ fn d_25_another_node_judges_the_answer_and_the_slot_bounds_it() {
         registration_id: id("tpm"),
         api_version: "2021-06-01".to_owned(),
         payload: None,
+        csr: None,
     };
     let verdict = |at: Timestamp| {
         word(&decide(&request, &evidence, &world.view("tpm", &evidence), at).verdict)

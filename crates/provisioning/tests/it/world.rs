@@ -184,6 +184,7 @@ impl World {
                 quota: Quota::default(),
                 challenge_secret: Some(key(250)),
                 expiry_exceptions: Vec::new(),
+                issuance: Default::default(),
                 created: NOW,
             },
             individuals: Vec::new(),
@@ -336,6 +337,7 @@ impl World {
             registration_id: id(name),
             api_version: api_version.to_owned(),
             payload: None,
+            csr: None,
         };
         decide(&request, evidence, &self.view(name, evidence), NOW)
     }
@@ -371,6 +373,7 @@ impl World {
                     challenge_key,
                     authentication_key: None,
                 }),
+                issued: None,
                 created: NOW,
                 updated: NOW,
                 etag: Etag::new("e"),
@@ -406,6 +409,7 @@ pub fn word(verdict: &Verdict) -> String {
         Verdict::Challenge(_) => "challenge".to_owned(),
         Verdict::Reject(Rejection::Stranger { .. }) => "401".to_owned(),
         Verdict::Reject(Rejection::QuotaReached { .. }) => "403".to_owned(),
+        Verdict::Reject(Rejection::Csr(_)) => "400".to_owned(),
     }
 }
 

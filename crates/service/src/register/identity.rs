@@ -13,6 +13,7 @@ use provisioning::reprovision;
 use provisioning::view::{Evidence, RegistrationView, Versioned};
 use store::{ChangeScope, Commit, Condition, DeviceView, Write};
 
+use super::issue::issued;
 use crate::{Fault, Service, environment};
 /// What is known of an identity before a registration writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,6 +29,7 @@ impl Service {
     /// the record its wrapping.
     pub(super) fn authentication(
         &self,
+        view: &RegistrationView,
         place: &Placement,
         evidence: &Evidence,
         record: &mut Registration,
@@ -50,6 +52,7 @@ impl Service {
                 }
                 Authentication::Sas { primary, secondary: fresh() }
             }
+            HubCredential::Issued(issue) => self.certified(view, issue, record)?,
         })
     }
 
@@ -146,6 +149,7 @@ pub(super) fn wanted(
     Wanted {
         device_id: place.to.device_id.clone(),
         authentication,
+        issued: issued(view, record),
         iot_edge: place.iot_edge,
         origin: Origin {
             dps: view.instance.dps.name.clone(),
@@ -187,6 +191,7 @@ fn is_same(old: &Device, new: &Device) -> bool {
     same_authentication
         && old.iot_edge == new.iot_edge
         && old.origin == new.origin
+        && old.issued == new.issued
         && old.status == new.status
         && old.device_scope == new.device_scope
 }

@@ -125,6 +125,14 @@ pub(super) fn record(
         mechanism: explanation.mechanism.unwrap_or(Mechanism::X509),
         chain: explanation.chain.clone(),
         tpm: None,
+        // Of an assignment the caller says it; all else keeps it for a request that comes again.
+        issued: match verdict {
+            Verdict::Assign(_) | Verdict::Keep(_) => None,
+            Verdict::Consult(_)
+            | Verdict::Conclude(_)
+            | Verdict::Challenge(_)
+            | Verdict::Reject(_) => old.and_then(|old| old.issued.clone()),
+        },
         created: old.map_or(now, |old| old.created),
         updated: now,
         etag: old.map_or_else(|| model::Etag::new(""), |old| old.etag.clone()),

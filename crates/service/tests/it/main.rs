@@ -15,6 +15,7 @@ mod enrollments;
 mod events;
 mod exceptions;
 mod hub_side;
+mod issuance;
 mod load;
 mod network;
 mod orphans;

@@ -276,6 +276,7 @@ impl World {
             registration_id: id(name),
             api_version: "2021-06-01".to_owned(),
             payload: None,
+            csr: None,
         };
         self.service.register(&call(), &self.dps, &request, evidence).await
     }
@@ -297,6 +298,7 @@ impl World {
                 return match rejection {
                     provisioning::decide::Rejection::Stranger { .. } => "401".to_owned(),
                     provisioning::decide::Rejection::QuotaReached { .. } => "403".to_owned(),
+                    provisioning::decide::Rejection::Csr(_) => "400".to_owned(),
                 };
             }
             Err(error) => panic!("{error:?}"),

@@ -96,6 +96,7 @@ pub fn dps(name: &str) -> Dps {
         quota: Quota::default(),
         challenge_secret: None,
         expiry_exceptions: Vec::new(),
+        issuance: Default::default(),
         created: at(0),
     }
 }
@@ -206,6 +207,7 @@ pub fn refused(id: &str, owner: EntryRef, updated: i64) -> Registration {
         mechanism: Mechanism::SymmetricKey,
         chain: Vec::new(),
         tpm: None,
+        issued: None,
         created: at(0),
         updated: at(updated),
         etag: Etag::new("e"),

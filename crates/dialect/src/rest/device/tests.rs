@@ -6,11 +6,16 @@ use serde_json::json;
 use super::*;
 use crate::rest::error::dps;
 use crate::samples::{
-    ENDORSEMENT_KEY, OPERATION, certificate, group_entry, id, individual_entry, record, text, value,
+    ENDORSEMENT_KEY, OPERATION, certificate, group_entry, id, individual_entry, issued, record,
+    text, value,
 };
 
 fn address() -> Address {
     Address { id_scope: IdScope::parse("0ne00ABCDEF").unwrap(), registration_id: id("dev-1") }
+}
+
+fn preview() -> ApiVersion {
+    ApiVersion::parse("2025-07-01-preview").unwrap()
 }
 
 #[test]
@@ -53,8 +58,8 @@ fn routes_are_read() {
 #[test]
 fn register_bodies_of_every_sdk_are_read() {
     let check = |body: &str, payload: Option<Value>| {
-        let found = register_body(&id("dev-1"), body.as_bytes()).unwrap();
-        assert_eq!(found, RegisterBody { payload, tpm: None }, "{body}");
+        let found = register_body(&id("dev-1"), &preview(), body.as_bytes()).unwrap();
+        assert_eq!(found, RegisterBody { payload, tpm: None, csr: None }, "{body}");
     };
     // C#, Node's poll, C and Node, Python, Java, C# with a payload.
     check("", None);
@@ -72,7 +77,7 @@ fn register_bodies_of_every_sdk_are_read() {
 fn a_tpm_is_read_with_the_body() {
     let body =
         br#"{"registrationId":"dev-1","tpm":{"endorsementKey":"AToA","storageRootKey":"ARoA"}}"#;
-    let tpm = register_body(&id("dev-1"), body).unwrap().tpm.unwrap();
+    let tpm = register_body(&id("dev-1"), &preview(), body).unwrap().tpm.unwrap();
     assert_eq!(tpm.endorsement_key, "AToA");
     assert_eq!(tpm.storage_root_key.as_deref(), Some("ARoA"));
 }
@@ -128,6 +133,87 @@ fn endorsement_certificates_are_read_where_they_are_shown() {
     }
 }
 
+const CSR: &str = include_str!("csr.txt");
+
+fn said(fault: &ApiFault) -> String {
+    let error = dps(fault);
+    format!("{} {}", error.code, error.message)
+}
+
+#[test]
+fn a_12_a_signing_request_is_read_since_the_version_that_has_it() {
+    let body = json!({"registrationId": "dev-1", "csr": CSR.trim()}).to_string();
+    let read = |version: &str| {
+        let version = ApiVersion::parse(version).unwrap();
+        register_body(&id("dev-1"), &version, body.as_bytes()).unwrap().csr
+    };
+    let csr = read("2025-07-01-preview").unwrap();
+    assert_eq!((csr.common_name(), csr.verify()), (Ok("dev-1"), Ok(())));
+    assert!(read("2026-11-01").is_some());
+    assert_eq!(read("2021-10-01"), None, "a member that nobody knows");
+}
+
+#[test]
+fn a_12_a_bad_signing_request_is_400_and_says_what_is_wrong() {
+    let told = |csr: &str| {
+        let body = json!({"csr": csr}).to_string();
+        said(&register_body(&id("dev-1"), &preview(), body.as_bytes()).unwrap_err())
+    };
+    let pem = format!("-----BEGIN CERTIFICATE REQUEST-----\n{CSR}-----END");
+    assert_eq!(told(&pem), "400004 csr: is not base64 of DER, without PEM's lines");
+    let frame = "400004 csr: is not a PKCS #10 certificate signing request: its frame is malformed";
+    for bad in ["", "AAAA", "MAA=", &CSR[..200]] {
+        assert_eq!(told(bad), frame, "{bad:.8}");
+    }
+    assert_eq!(told(&"A".repeat(12_000)), "400004 csr: is longer than 8192 bytes");
+    let body = br#"{"csr": 7}"#;
+    let fault = register_body(&id("dev-1"), &preview(), body).unwrap_err();
+    assert!(said(&fault).starts_with("400000 "), "{fault:?}");
+}
+
+#[test]
+fn a_12_a_look_up_takes_no_signing_request_and_tells_no_chain() {
+    let body = json!({"csr": CSR.trim()}).to_string();
+    let read = |version: &str, body: &str| {
+        let version = ApiVersion::parse(version).unwrap();
+        lookup_body(&id("dev-1"), &version, body.as_bytes()).map_err(|fault| dps(&fault).status)
+    };
+    assert_eq!(read("2025-07-01-preview", &body), Err(400));
+    assert_eq!(read("2021-10-01", &body), Ok(()));
+    assert_eq!(read("2025-07-01-preview", "{}"), Ok(()));
+    assert_eq!(read("2025-07-01-preview", r#"{"registrationId": "other"}"#), Err(400));
+
+    let mut record =
+        record(RegistrationStatus::Assigned, individual_entry(), Mechanism::SymmetricKey);
+    record.issued = Some(issued());
+    let shown = Shown::AsStored;
+    let state = |answer: Answer| value(&answer.body);
+    let polled = state(polled(&record, OPERATION, &id("dev-1"), shown));
+    let chain = polled["registrationState"]["issuedCertificateChain"].as_array().unwrap().clone();
+    let expected: Vec<_> = issued()
+        .chain
+        .iter()
+        .map(|certificate| json!(STANDARD.encode(certificate.der())))
+        .collect();
+    assert_eq!(chain.len(), expected.len());
+    let found = state(looked_up(&record, &id("dev-1"), shown));
+    assert_eq!(found["issuedCertificateChain"], Value::Null);
+}
+
+#[test]
+fn a_12_a_refused_device_is_told_no_chain() {
+    for (status, shown) in [
+        (RegistrationStatus::Failed, Shown::AsStored),
+        (RegistrationStatus::Assigned, Shown::AsDisabled),
+        (RegistrationStatus::Assigning, Shown::AsStored),
+    ] {
+        let mut record = record(status, individual_entry(), Mechanism::SymmetricKey);
+        record.issued = Some(issued());
+        let told = value(&polled(&record, OPERATION, &id("dev-1"), shown).body);
+        assert_eq!(told["registrationState"]["issuedCertificateChain"], Value::Null, "{status:?}");
+    }
+}
+
 /// C wants `authenticationKey` and `keyName`, Node a 401, and nobody a `status`.
 #[test]
 fn a_challenge_is_401_with_a_key() {
@@ -174,7 +260,7 @@ fn bad_register_bodies_are_refused_with_400() {
         (deep.as_str(), 400_000),
     ];
     for (body, code) in cases {
-        let fault = register_body(&id("dev-1"), body.as_bytes()).unwrap_err();
+        let fault = register_body(&id("dev-1"), &preview(), body.as_bytes()).unwrap_err();
         let error = dps(&fault);
         assert_eq!((error.status, error.code), (400, code), "{body}");
     }

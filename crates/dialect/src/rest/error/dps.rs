@@ -11,6 +11,8 @@ use super::{ApiFault, Code, Missing, RETRY_AFTER_S, WireError, bearer};
 const BAD_REQUEST: Code = Code(400, 400_000, "GenericBadRequest");
 const API_VERSION: Code = Code(400, 400_001, "InvalidProtocolVersion");
 const INVALID: Code = Code(400, 400_004, "ArgumentInvalid");
+/// Source: none `[U]`; the class is that of the specification, "bad CSR".
+const CSR: Code = INVALID;
 const UNAUTHORIZED: Code = Code(401, 401_000, "GenericUnauthorized");
 const NOT_ATTESTED: Code = Code(401, 401_002, "IotHubUnauthorizedAccess");
 const FORBIDDEN: Code = Code(403, 403_001, "GenericForbidden");
@@ -82,6 +84,7 @@ pub fn dps<'a>(fault: impl Into<DpsFault<'a>>) -> WireError {
                 "The provisioning service holds its maximum of {registrations_max} registrations."
             ))
         }
+        DpsFault::Rejected(Rejection::Csr(fault), _) => CSR.says(format!("{fault}.")),
         DpsFault::Stranger(shown) => stranger(shown, None),
         DpsFault::Draft(fault) => draft(fault),
         DpsFault::Access(fault) => access(fault),
@@ -214,6 +217,7 @@ fn not_found(missing: &Missing) -> WireError {
         Missing::Device { id } => DEVICE_NOT_FOUND.says(format!("Device {id} not found.")),
         Missing::ProvisioningService => NOT_FOUND.says("Provisioning service not found."),
         Missing::Hub => NOT_FOUND.says("IoT hub not found."),
+        Missing::CredentialPolicy => NOT_FOUND.says("Credential policy not found."),
         Missing::Policy => NOT_FOUND.says("Shared access policy not found."),
         Missing::Subscription => NOT_FOUND.says("Event subscription not found."),
         Missing::DeadLetter => NOT_FOUND.says("Dead letter not found."),

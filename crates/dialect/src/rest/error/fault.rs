@@ -27,6 +27,8 @@ pub enum Missing {
     ProvisioningService,
     /// A hub of that host name.
     Hub,
+    /// A credential policy.
+    CredentialPolicy,
     /// A shared access policy.
     Policy,
     /// An event subscription.

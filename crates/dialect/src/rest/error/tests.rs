@@ -4,12 +4,14 @@ use ::hub::draft::{DraftError as DeviceError, Slot as DeviceSlot};
 use ::hub::permit;
 use attestation::network::Refused;
 use attestation::tpm::PublicError;
+use attestation::x509::issuing::KeyType;
 use attestation::{access, bearer as tokens};
 use model::IdError;
 use provisioning::decide::Rejection;
 use provisioning::draft::{DraftError, Slot, X509Member};
 use provisioning::enrollment::Mechanism;
 use provisioning::explain::Disbelief;
+use provisioning::issuance::CsrFault;
 use serde_json::json;
 
 use super::*;
@@ -84,12 +86,37 @@ fn the_registration_quota_is_a_refusal_of_its_own() {
 }
 
 #[test]
+fn a_12_a_bad_signing_request_is_400_with_its_reason() {
+    let csr = |fault| line(&dps(DpsFault::Rejected(&Rejection::Csr(fault), None)));
+    let because = "is for \"x\", not for dev-1".to_owned();
+    for (fault, expected) in [
+        (
+            CsrFault::NoPolicy,
+            "csr: the enrollment has no credential policy to issue certificates by.",
+        ),
+        (CsrFault::CommonName { because }, "csr: is for \"x\", not for dev-1."),
+        (CsrFault::WantsCa, "csr: asks for a CA certificate."),
+        (
+            CsrFault::Key { found: None, allowed: vec![KeyType::P384, KeyType::P256] },
+            "csr: the key is of another kind or size; the policy takes P-384, P-256.",
+        ),
+        (
+            CsrFault::Signature { because: "no".to_owned() },
+            "csr: is not signed with the key that it is for: no.",
+        ),
+    ] {
+        assert_eq!(csr(fault), format!("400004 {expected}"));
+    }
+}
+
+#[test]
 fn failures_in_records_have_the_codes_that_c_branches_on() {
     let codes = [
         (FailureKind::CustomAllocation, 400_207),
         (FailureKind::NoHub, 400_208),
         (FailureKind::HubRefused, 400_209),
         (FailureKind::QuotaReached, 403_001),
+        (FailureKind::Issuance, 400_210),
     ];
     for (kind, code) in codes {
         assert_eq!(failure_code(kind), code);
@@ -126,6 +153,7 @@ fn a_device_that_may_not_connect_is_not_told_why() {
         permit::Denied::TokenExpired,
         permit::Denied::TokenResource,
         permit::Denied::OtherCertificate,
+        permit::Denied::IssuerRevoked,
         permit::Denied::CertificateValidity,
         permit::Denied::OtherGeneration,
     ] {

@@ -90,6 +90,16 @@ operations!(ADMIN_EXCEPTIONS, of_admin_exceptions: admin::ExceptionRoute, {
     admin::ExceptionRoute::Delete(_) => "DeleteExpiryException",
 });
 
+operations!(ADMIN_CREDENTIALS, of_admin_credentials: admin::CredentialRoute, {
+    admin::CredentialRoute::Root => "CredentialRoot",
+    admin::CredentialRoute::List => "ListCredentialPolicies",
+    admin::CredentialRoute::Get(_) => "GetCredentialPolicy",
+    admin::CredentialRoute::Put(_) => "PutCredentialPolicy",
+    admin::CredentialRoute::Delete(_) => "DeleteCredentialPolicy",
+    admin::CredentialRoute::Renew(_) => "RenewIssuer",
+    admin::CredentialRoute::Revoke(_) => "RevokeIssuer",
+});
+
 operations!(ADMIN_HUBS, of_admin_hubs: admin::HubRoute, {
     admin::HubRoute::List => "ListHubs",
     admin::HubRoute::Get(_) => "GetHub",
@@ -157,6 +167,7 @@ fn admin(method: &str, path: &str) -> Result<&'static str, ApiFault> {
             admin::Route::Dps(route) => of_admin_dps(route),
             admin::Route::Certificates(_, route) => of_admin_certificates(route),
             admin::Route::Exceptions(_, route) => of_admin_exceptions(route),
+            admin::Route::Credentials(_, route) => of_admin_credentials(route),
             admin::Route::Hubs(route) => of_admin_hubs(route),
             admin::Route::Explanations(_) => "Explain",
             admin::Route::Registrations(_, route) => of_admin_registrations(route),
@@ -241,6 +252,7 @@ fn every_route_of_the_administration_is_described() {
         ADMIN_HUBS,
         ADMIN_REGISTRATIONS,
         ADMIN_EVENTS,
+        ADMIN_CREDENTIALS,
     ];
     let all = [own.concat().as_slice(), &["Explain"]].concat();
     check(Document::Admin, admin, &all);

@@ -37,7 +37,7 @@ use crate::rest::service::{Keys, enrollment, group, load, registration};
 use crate::rest::{admin, device, event, hub, query};
 use crate::samples::{
     NOW, OPERATION, TRACKING, certificate, device_id, group_entry, group_id, id, individual_entry,
-    instance, key, record, stamp, value,
+    instance, issuance, issued, key, record, stamp, value,
 };
 
 fn written(json: &impl Serialize) -> Value {
@@ -163,6 +163,7 @@ fn records_are_written_as_described() {
             for mechanism in [Mechanism::X509, Mechanism::SymmetricKey] {
                 let mut record = record(status, entry.clone(), mechanism);
                 record.payload = Some(json!({"a": 1}));
+                record.issued = Some(issued());
                 let (shown, presented) = (device::Shown::AsStored, id("DEV-1"));
                 let polled = device::polled(&record, OPERATION, &presented, shown);
                 schemas.check("RegistrationOperationStatus", &value(&polled.body));
@@ -262,6 +263,11 @@ fn the_administration_writes_as_described() {
         let json = written(&admin::exception_json(&exception));
         schemas.check("ExpiryExceptions", &list(&json));
     }
+    let issuance = issuance();
+    let dps_name = &instance.dps.name;
+    schemas.check("Credential", &written(&admin::credential_json(dps_name, &issuance)));
+    let policies = issuance.policies.iter().map(admin::credential_policy_json);
+    schemas.check("CredentialPolicies", &written(&admin::ListJson { value: policies.collect() }));
     let policy = Policy {
         name: PolicyName::parse("service").unwrap(),
         rights: vec![HubRight::ServiceConnect],
@@ -347,6 +353,11 @@ fn the_administration_writes_as_described() {
         "Dependents",
         "ExpiryException",
         "ExpiryExceptions",
+        "Credential",
+        "CredentialPolicy",
+        "CredentialPolicies",
+        "RootCa",
+        "IssuingCa",
         "Key",
         "Keys",
         "Hub",
@@ -420,7 +431,10 @@ fn requests_are_read_as_described() {
     check_reads(Document::Dps, "EnrollmentGroupPut", &[], &entry, of_group);
     let query: Read = |body| query::text(body).map(drop);
     check_reads(Document::Dps, "Query", &[], &json!({}), query);
-    let register: Read = |body| device::register_body(&id("dev-1"), body).map(drop);
+    let register: Read = |body| {
+        let version = ApiVersion::parse("2025-07-01-preview").unwrap();
+        device::register_body(&id("dev-1"), &version, body).map(drop)
+    };
     check_reads(Document::Dps, "DeviceRegistration", &[], &json!({}), register);
 
     let identity: Read = |body| hub::draft(&device_id("d1"), body).map(drop);
@@ -443,6 +457,11 @@ fn requests_are_read_as_described() {
     check_reads(Document::Admin, "LinkedHubPut", &[], &json!({}), link);
     let certificate: Read = |body| admin::certificate_body(body).map(drop);
     check_reads(Document::Admin, "CertificatePut", &[], &properties, certificate);
+    let credential: Read = |body| admin::credential_body(body).map(drop);
+    let none = json!({"properties": {}});
+    check_reads(Document::Admin, "CredentialPolicyPut", &[], &none, credential);
+    let issuer: Read = |body| admin::issuer_body(body).map(drop);
+    check_reads(Document::Admin, "Issuer", &[], &json!({}), issuer);
     let proof: Read = |body| admin::proof_body(body).map(drop);
     check_reads(Document::Admin, "Proof", &[], &json!({"certificate": "x"}), proof);
     let policy: Read = |body| admin::policy_body::<HubRight>(body).map(drop);
