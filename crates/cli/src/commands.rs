@@ -7,6 +7,7 @@ mod certificate;
 mod common;
 mod compute_key;
 mod connection_string;
+mod credential;
 mod device;
 mod device_identity;
 mod device_registration;

@@ -3,6 +3,7 @@
 mod access;
 mod admin;
 mod apply;
+mod credentials;
 mod devices;
 mod enrollments;
 mod events;

@@ -7,6 +7,7 @@ use super::certificate::Certificate;
 use super::common::{AdminArgs, Yes, confirm};
 use super::compute_key::ComputeDeviceKey;
 use super::connection_string::OfDps;
+use super::credential::Credential;
 use super::document::{self, Values};
 use super::enrollment::Enrollment;
 use super::enrollment_group::EnrollmentGroup;
@@ -88,6 +89,8 @@ enum Verb {
     Certificate(Certificate),
     /// Entries whose devices may show expired certificates for a time.
     ExpiryException(ExpiryException),
+    /// What certificates are issued by while devices register.
+    Credential(Credential),
     /// The hubs that devices are assigned to.
     LinkedHub(LinkedHub),
     /// Connection strings for tools and SDKs.
@@ -222,6 +225,7 @@ impl Dps {
             Verb::EnrollmentGroup(noun) => noun.run(session).await,
             Verb::Certificate(noun) => noun.run(session).await,
             Verb::ExpiryException(noun) => noun.run(session).await,
+            Verb::Credential(noun) => noun.run(session).await,
             Verb::LinkedHub(noun) => noun.run(session).await,
             Verb::ConnectionString(noun) => noun.run(session).await,
             Verb::Policy(noun) => noun.run(session).await,

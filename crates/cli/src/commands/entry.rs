@@ -221,6 +221,9 @@ pub(crate) struct Settings {
     /// Whether its devices are edge devices.
     #[arg(long, visible_alias = "ee", num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
     edge_enabled: Option<bool>,
+    /// The credential policy that its devices get certificates by; "" for none.
+    #[arg(long, visible_aliases = ["credential-policy-name", "cpn"], value_name = "POLICY")]
+    credential_policy: Option<String>,
 }
 
 impl Settings {
@@ -262,6 +265,13 @@ impl Settings {
         }
         if let Some(edge) = self.edge_enabled {
             entry.insert("capabilities".into(), json!({"iotEdge": edge}));
+        }
+        match self.credential_policy.as_deref() {
+            None => {}
+            Some("") => drop(entry.remove("credentialPolicyName")),
+            Some(name) => {
+                entry.insert("credentialPolicyName".into(), name.into());
+            }
         }
         self.edit_twin(entry)?;
         self.edit_allocation(entry)

@@ -124,6 +124,10 @@ fn step(value: &Value) -> String {
         "consulted" => {
             format!("the webhook {} was asked: {}", told("webhook"), told("answer"))
         }
+        "certified" => match at(content, &["again"]) == &Value::Bool(true) {
+            true => format!("it gets the certificate of '{}' once more", told("policy")),
+            false => format!("a certificate is issued to it by '{}'", told("policy")),
+        },
         "allocated" => format!("{} was chosen, {}", told("hub"), allocation(&told("by"))),
         _ => value.to_string(),
     }

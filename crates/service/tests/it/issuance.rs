@@ -103,6 +103,7 @@ async fn connect(w: &World, name: &str, leaf: &Certificate) -> Result<Session, C
         hub: host(HUB),
         named: host(HUB),
         device_id: device_id(name),
+        from: "127.0.0.1".parse().unwrap(),
         evidence: HubEvidence::X509(Box::new(leaf.clone())),
     };
     w.service.connect(connecting).await.map(|(session, _)| session)

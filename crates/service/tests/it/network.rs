@@ -78,6 +78,7 @@ async fn s_75_a_device_does_not_register_from_where_it_may_not_come() {
         registration_id: id("dev"),
         api_version: "2021-06-01".to_owned(),
         payload: None,
+        csr: None,
     };
     let network = reject("203.0.113.0/24", Target::DeviceApi);
     let request_network = DpsRequest { network, ..DpsRequest::default() };
