@@ -81,7 +81,7 @@ pub enum Credential<'a> {
 }
 
 impl Credential<'_> {
-    fn give(self, command: &mut Command) {
+    pub(crate) fn give(self, command: &mut Command) {
         match self {
             Self::Key(key) => command.args(["--key", key]),
             Self::Certificate(certificate) => command

@@ -33,6 +33,7 @@
 
 mod az;
 mod calls;
+mod certified;
 mod device;
 mod matrix;
 pub mod mqtt;
@@ -53,6 +54,7 @@ mod wire;
 mod world;
 
 pub use az::Az;
+pub use certified::{Certified, Certifying, Transport};
 pub use device::{Credential, HubDevice, Outcome, Provisioning, Sdk};
 pub use matrix::compatibility;
 pub use node::NodeClient;

@@ -33,6 +33,7 @@ mod hostile_names;
 mod hostile_pki;
 mod hostile_tokens;
 mod hostile_tpm;
+mod issuance;
 mod laptop;
 mod node_registry;
 mod node_service;
