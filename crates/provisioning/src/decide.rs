@@ -188,14 +188,10 @@ fn judged(
             Verdict::Conclude(Conclusion::Disabled { entry: entry.reference() })
         }
         Admission::Admitted(entry) => {
-            match place(request, evidence, view, consulted, entry, &mut steps, now) {
-                // The call was accepted long ago: its record takes what can not be refused now.
-                Verdict::Reject(Rejection::Csr(fault)) if expiry != TokenExpiry::Judged => {
-                    let failure =
-                        Failure { kind: FailureKind::Issuance, message: fault.to_string() };
-                    Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure })
-                }
-                verdict => verdict,
+            let verdict = place(request, evidence, view, consulted, entry, &mut steps, now);
+            match expiry {
+                TokenExpiry::Judged => verdict,
+                TokenExpiry::JudgedAt(_) => accepted(verdict, entry),
             }
         }
     };
@@ -208,6 +204,13 @@ fn judged(
         outcome: outcome(&verdict),
     };
     Decision { verdict, explanation, answered }
+}
+
+/// What becomes of a call that was accepted before: what can not be refused now, fails.
+fn accepted(verdict: Verdict, entry: Entry<'_>) -> Verdict {
+    let Verdict::Reject(Rejection::Csr(fault)) = verdict else { return verdict };
+    let failure = Failure { kind: FailureKind::Issuance, message: fault.to_string() };
+    Verdict::Conclude(Conclusion::Failed { entry: entry.reference(), failure })
 }
 
 /// A refusal, or the challenge of a TPM that has an entry.
