@@ -146,3 +146,81 @@ fn behind(old: &Twin, new: Twin) -> Twin {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod renewals {
+    use model::{RegistrationId, ServiceName, Sha256};
+
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_unix_seconds(1_893_456_000);
+
+    fn slot(at: u8) -> Option<Thumbprint> {
+        Some(Thumbprint::Sha256(Sha256([at; 32])))
+    }
+
+    fn issued(at: u8) -> IssuedCertificate {
+        let dps = ServiceName::parse("dps").unwrap();
+        IssuedCertificate { thumbprint: Sha256([at; 32]), dps, issuer: format!("ca-{at}") }
+    }
+
+    /// Provisions with a certificate of this number, that was issued or not.
+    fn with(
+        existing: Option<Provisioned>,
+        at: u8,
+        issued: Option<IssuedCertificate>,
+    ) -> Provisioned {
+        let wanted = Wanted {
+            device_id: DeviceId::parse("dev").unwrap(),
+            authentication: Authentication::SelfSigned { primary: slot(at), secondary: slot(at) },
+            issued,
+            iot_edge: None,
+            origin: Origin {
+                dps: ServiceName::parse("dps").unwrap(),
+                registration_id: RegistrationId::parse("dev").unwrap(),
+                thumbprints: Vec::new(),
+                public_keys: Vec::new(),
+            },
+            initial_tags: Map::new(),
+            initial_desired: Map::new(),
+            twin: TwinSource::Own,
+        };
+        provision(wanted, existing, None, NOW)
+    }
+
+    fn renewed(existing: Provisioned, at: u8) -> Provisioned {
+        with(Some(existing), at, Some(issued(at)))
+    }
+
+    #[track_caller]
+    fn check(found: &Provisioned, primary: u8, secondary: u8, notes: &[u8]) {
+        let Authentication::SelfSigned { primary: first, secondary: second } =
+            &found.device.authentication
+        else {
+            panic!("{found:?}")
+        };
+        assert_eq!((*first, *second), (slot(primary), slot(secondary)));
+        let expected: Vec<_> = notes.iter().map(|at| issued(*at)).collect();
+        assert_eq!(found.device.issued, expected);
+    }
+
+    #[test]
+    fn r_28_a_renewed_certificate_leaves_the_one_before_once() {
+        let first = with(None, 1, Some(issued(1)));
+        check(&first, 1, 1, &[1]);
+        let second = renewed(first, 2);
+        check(&second, 2, 1, &[2, 1]);
+        let same = renewed(second.clone(), 2);
+        check(&same, 2, 1, &[2, 1]);
+        check(&renewed(second, 3), 3, 2, &[3, 2]);
+    }
+
+    #[test]
+    fn r_28_only_an_issued_certificate_is_left() {
+        let onboarding = with(None, 1, None);
+        let first = renewed(onboarding, 2);
+        check(&first, 2, 2, &[2]);
+        // Without a request, nothing of what was issued stays.
+        check(&with(Some(first), 1, None), 1, 1, &[]);
+    }
+}

@@ -18,6 +18,8 @@ const ISSUING_LIFE: Duration = DAY.saturating_mul(1_095);
 const CA_BACKDATED: Duration = DAY;
 /// The key of CAs that are made. Source: `dps-device-api` §7, P-384.
 const ROOT_KEY: KeyType = KeyType::P384;
+/// CA certificates that are brought along: with a device's own they are one path.
+const IMPORTED_MAX: usize = limits::CHAIN_DEPTH_MAX - 1;
 /// Characters of a policy's name in its CA's. Source: RFC 5280 §A.1, 64 for all of a common name.
 const NAME_CHARS_MAX: usize = 32;
 
@@ -63,7 +65,7 @@ impl fmt::Display for ImportError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Nothing => f.write_str("there is no certificate"),
-            Self::TooMany => write!(f, "there are over {} certificates", limits::CHAIN_DEPTH_MAX),
+            Self::TooMany => write!(f, "there are over {IMPORTED_MAX} certificates"),
             Self::NotCa(at) => {
                 write!(f, "certificate {at} is not a CA certificate (CA:TRUE is missing)")
             }
@@ -148,7 +150,7 @@ pub fn imported(
     now: Timestamp,
 ) -> Result<IssuingCa, ImportError> {
     let (certificate, above) = certificates.split_first().ok_or(ImportError::Nothing)?;
-    if certificates.len() >= limits::CHAIN_DEPTH_MAX {
+    if certificates.len() > IMPORTED_MAX {
         return Err(ImportError::TooMany);
     }
     for (below, ca) in certificates.iter().enumerate() {

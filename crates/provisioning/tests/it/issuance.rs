@@ -416,6 +416,11 @@ fn a_12_an_operators_ca_that_can_not_sign_is_refused() {
         key: good.key.clone(),
     };
     assert!(matches!(import(&forged).unwrap_err(), E::Signature(1, _)));
+    let endless = Brought {
+        certificates: good.certificates.iter().cycle().take(8).cloned().collect(),
+        key: good.key.clone(),
+    };
+    assert_eq!(import(&endless).unwrap_err(), E::TooMany);
     let keyless = Brought { certificates: good.certificates, key: namesake.key };
     assert_eq!(import(&keyless).unwrap_err(), E::OtherKey);
     let none = Brought { certificates: Vec::new(), key: keyless.key };

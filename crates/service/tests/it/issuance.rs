@@ -349,3 +349,51 @@ async fn a_12_what_an_operator_may_not_ask_for_is_told() {
     assert_eq!(kept.root.unwrap().certificate, root.certificate);
     assert_eq!(kept.policies.len(), 1);
 }
+
+/// Answers as often as it was let to.
+struct LateWebhook(tokio::sync::Semaphore);
+
+#[async_trait::async_trait]
+impl Webhooks for LateWebhook {
+    async fn ask(&self, _inquiry: &Inquiry<'_>) -> Result<Answer, NoAnswer> {
+        self.0.acquire().await.unwrap().forget();
+        Ok(Answer { hub: HUB.to_owned(), initial_twin: None, payload: None })
+    }
+}
+
+fn answering(answers: usize) -> Arc<LateWebhook> {
+    Arc::new(LateWebhook(tokio::sync::Semaphore::new(answers)))
+}
+
+/// A call that waits for a webhook keeps its request: it is answered with a certificate, even by
+/// another process, and by none of a CA that was revoked while the webhook was asked.
+#[tokio::test]
+async fn a_12_l_07_a_request_waits_for_a_webhook_through_a_crash_and_a_revocation() {
+    let w = World::asking(answering(0)).await;
+    policy(&w, "fleet").await;
+    let mut json = keyed(1);
+    json["credentialPolicyName"] = "fleet".into();
+    json["allocationPolicy"] = "custom".into();
+    json["customAllocationDefinition"] =
+        json!({"webhookUrl": "https://a.test/", "apiVersion": "2021-10-01"});
+    w.put("dev", &json).await;
+    let evidence = w.token("dev", &key(1));
+    let csr = csr("dev");
+    let operation = register(&w, "dev", &evidence, Some(&csr)).await.unwrap();
+    let waiting = told(&w, "dev", &operation, &evidence).await;
+    assert_eq!((waiting.status, waiting.issued), (RegistrationStatus::Assigning, None));
+    w.service.revoke_issuer(&call(), &w.dps, &fleet(), &IfMatch::Any).await.unwrap();
+    let w = w.restarted(answering(9)).await;
+    let record = loop {
+        let record = told(&w, "dev", &operation, &evidence).await;
+        if record.status != RegistrationStatus::Assigning {
+            break record;
+        }
+        tokio::task::yield_now().await;
+    };
+    assert_eq!(record.status, RegistrationStatus::Assigned);
+    let issued = record.issued.unwrap();
+    let live = w.service.credential_policy(&w.dps, &fleet()).await.unwrap().issuer.unwrap();
+    assert_eq!((issued.request, &issued.issuer), (csr.hash(), &live.id));
+    assert!(connect(&w, "dev", issued.leaf().unwrap()).await.is_ok());
+}

@@ -113,7 +113,7 @@ fn endorsement_certificates_are_read_where_they_are_shown() {
     let shown = |certificates: Value| {
         let tpm = json!({"endorsementKey": "AToA", "endorsementCertificates": certificates});
         let body = serde_json::to_vec(&json!({ "tpm": tpm })).unwrap();
-        let tpm = register_body(&id("dev-1"), &body).unwrap().tpm.unwrap();
+        let tpm = register_body(&id("dev-1"), &preview(), &body).unwrap().tpm.unwrap();
         tpm.certificates().map_err(|fault| dps(&fault).message)
     };
     assert_eq!(shown(Value::Null).unwrap(), []);
