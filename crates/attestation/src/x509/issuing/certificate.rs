@@ -97,7 +97,8 @@ pub fn issue(
     let by = issuer.map_or(subject.as_slice(), Certificate::subject_raw);
     let validity = sequence(&[&time(draft.not_before), &time(draft.not_after)]);
     let extensions = extensions(draft, issuer)?;
-    let (algorithm, _) = key.sign(&[]).map_err(IssueError::Key)?;
+    let key = key.pair().map_err(IssueError::Key)?;
+    let algorithm = key.algorithm();
     let signed = sequence(&[
         &element(VERSION, &[VERSION_3]),
         &positive(&draft.serial),
@@ -108,7 +109,7 @@ pub fn issue(
         draft.spki,
         &element(EXTENSIONS, &[&extensions]),
     ]);
-    let (_, signature) = key.sign(&signed).map_err(IssueError::Key)?;
+    let signature = key.sign(&signed).map_err(IssueError::Key)?;
     let der = sequence(&[&signed, &algorithm, &bits(&signature)]);
     Certificate::from_der(&der).map_err(IssueError::Written)
 }

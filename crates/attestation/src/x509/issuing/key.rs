@@ -53,7 +53,7 @@ impl fmt::Display for PrivateKeyError {
 impl std::error::Error for PrivateKeyError {}
 
 /// A key that is ready to sign.
-enum Pair {
+pub(super) enum Pair {
     P256(EcdsaKeyPair),
     P384(EcdsaKeyPair),
     Rsa(rsa::KeyPair),
@@ -70,6 +70,33 @@ impl Pair {
         }
         let pair = rsa::KeyPair::from_pkcs8(der).or_else(|_| rsa::KeyPair::from_der(der));
         pair.map(Self::Rsa).map_err(|_| PrivateKeyError::Kind)
+    }
+
+    /// The algorithm identifier of its signatures, DER.
+    pub(super) fn algorithm(&self) -> Vec<u8> {
+        let algorithm = match self {
+            Self::P256(_) => algorithms::ECDSA_P256_SHA256,
+            Self::P384(_) => algorithms::ECDSA_P384_SHA384,
+            Self::Rsa(_) => algorithms::RSA_PKCS1_2048_8192_SHA256,
+        };
+        write::sequence(&[algorithm.signature_alg_id().as_ref()])
+    }
+
+    /// Signs; the cryptographic library draws what ECDSA needs.
+    pub(super) fn sign(&self, message: &[u8]) -> Result<Vec<u8>, PrivateKeyError> {
+        let random = SystemRandom::new();
+        match self {
+            Self::P256(pair) | Self::P384(pair) => {
+                let signature = pair.sign(&random, message);
+                signature.map(|signature| signature.as_ref().to_vec())
+            }
+            Self::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                let signed = pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature);
+                signed.map(|()| signature)
+            }
+        }
+        .map_err(|_| PrivateKeyError::Library)
     }
 }
 
@@ -128,31 +155,10 @@ impl PrivateKey {
         Ok(der.as_ref().to_vec())
     }
 
-    /// Signs, with what an algorithm identifier's DER says; the cryptographic library draws what
-    /// ECDSA needs.
-    pub(super) fn sign(&self, message: &[u8]) -> Result<(Vec<u8>, Vec<u8>), PrivateKeyError> {
-        let random = SystemRandom::new();
-        let (algorithm, signature) = match Pair::read(&self.0)? {
-            Pair::P256(pair) => (algorithms::ECDSA_P256_SHA256, ecdsa(&pair, &random, message)?),
-            Pair::P384(pair) => (algorithms::ECDSA_P384_SHA384, ecdsa(&pair, &random, message)?),
-            Pair::Rsa(pair) => {
-                let mut signature = vec![0; pair.public_modulus_len()];
-                pair.sign(&RSA_PKCS1_SHA256, &random, message, &mut signature)
-                    .map_err(|_| PrivateKeyError::Library)?;
-                (algorithms::RSA_PKCS1_2048_8192_SHA256, signature)
-            }
-        };
-        Ok((write::sequence(&[algorithm.signature_alg_id().as_ref()]), signature))
+    /// The key, ready to sign.
+    pub(super) fn pair(&self) -> Result<Pair, PrivateKeyError> {
+        Pair::read(&self.0)
     }
-}
-
-fn ecdsa(
-    pair: &EcdsaKeyPair,
-    random: &SystemRandom,
-    message: &[u8],
-) -> Result<Vec<u8>, PrivateKeyError> {
-    let signature = pair.sign(random, message).map_err(|_| PrivateKeyError::Library)?;
-    Ok(signature.as_ref().to_vec())
 }
 
 impl fmt::Debug for PrivateKey {
