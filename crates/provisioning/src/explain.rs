@@ -167,7 +167,7 @@ pub enum Step {
         /// How.
         by: AllocationPolicy,
     },
-    /// The device gets a certificate that it asked for.
+    /// The device's request for a certificate holds; what is assigned gets one.
     Certified {
         /// The credential policy.
         policy: String,

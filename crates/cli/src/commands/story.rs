@@ -125,8 +125,8 @@ fn step(value: &Value) -> String {
             format!("the webhook {} was asked: {}", told("webhook"), told("answer"))
         }
         "certified" => match at(content, &["again"]) == &Value::Bool(true) {
-            true => format!("it gets the certificate of '{}' once more", told("policy")),
-            false => format!("a certificate is issued to it by '{}'", told("policy")),
+            true => format!("its request has a certificate of '{}' already", told("policy")),
+            false => format!("its request for a certificate of '{}' holds", told("policy")),
         },
         "allocated" => format!("{} was chosen, {}", told("hub"), allocation(&told("by"))),
         _ => value.to_string(),
