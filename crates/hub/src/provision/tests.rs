@@ -26,6 +26,7 @@ fn wanted(twin: TwinSource) -> Wanted {
     Wanted {
         device_id: DeviceId::parse("Dev").unwrap(),
         authentication: keys(2),
+        issued: None,
         iot_edge: None,
         origin: Origin {
             dps: ServiceName::parse("dps").unwrap(),
