@@ -10,8 +10,9 @@ use model::{
 };
 use provisioning::enrollment::{AllocationPolicy, EntryId, EntryRef, Mechanism, Stamp};
 use provisioning::explain::{Explanation, Outcome};
-use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub};
 use provisioning::issuance::{CredentialPolicy, Issuance, Issued, Made, make_issuing, make_root};
+use provisioning::quota::Quota;
 use provisioning::registration::{
     Assigned, Failure, FailureKind, Registration, RegistrationStatus, Substatus,
 };

@@ -90,7 +90,9 @@ pub const EXPIRY_EXCEPTIONS_MAX: usize = 100;
 /// Characters of an exception's reason. Source: ours.
 pub const EXPIRY_EXCEPTION_REASON_CHARS_MAX: usize = 256;
 /// Linked hubs of an instance, by default. Source: same.
-pub const LINKED_HUBS_MAX: usize = 50;
+pub const LINKED_HUBS_MAX: u64 = 50;
+/// The most that an operator may set any of these to. Source: ours.
+pub const QUOTA_MAX: u64 = 1_000_000_000;
 /// Shared access policies of one service. Source: ours; a new hub has five.
 pub const ACCESS_POLICIES_MAX: usize = 64;
 /// Never-assigned, refused records kept for one entry; the oldest goes. Source: settled D-11.
@@ -118,6 +120,15 @@ pub const HANDSHAKES_MAX: usize = 512;
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = HANDSHAKES_MAX / 2;
 /// Connections open at once. Source: ours; a configured value replaces it.
 pub const CONNECTIONS_MAX: usize = 100_000;
+/// Connections of refused addresses that are served in a second, by default. Source: ours.
+pub const REFUSED_CONNECTIONS_PER_SECOND: u32 = 200;
+/// How long such a connection waits for its turn. Source: `dps-device-api` §8, where the most
+/// impatient client gives up after 8 seconds.
+pub const REFUSED_CONNECTION_WAIT_MAX: Duration = Duration::from_secs(5);
+/// Refusals of devices that a provisioning service records in a second, by default. Source: ours.
+pub const REFUSED_RECORDS_PER_SECOND: u32 = 50;
+/// How many seconds' worth of them it records at once. Source: ours.
+pub const REFUSED_RECORDS_LEAD: Duration = Duration::from_secs(20);
 /// Questions that one webhook is asked at once; further devices wait. Source: ours.
 pub const CONSULTATIONS_PER_WEBHOOK_MAX: usize = 32;
 /// Registrations that wait for webhooks at once; beyond it a poll takes one up. Source: ours.

@@ -4,13 +4,12 @@ use attestation::SymmetricKey;
 use attestation::access::Policy;
 use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
-use model::{
-    CertificateName, Etag, HostName, IdScope, ServiceName, Timestamp, VerificationCode, limits,
-};
+use model::{CertificateName, Etag, HostName, IdScope, ServiceName, Timestamp, VerificationCode};
 use serde::{Deserialize, Serialize};
 
 use crate::enrollment::{AllocationPolicy, EntryRef};
 use crate::issuance::Issuance;
+use crate::quota::Quota;
 
 /// A provisioning service.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -112,30 +111,6 @@ pub struct LinkedHub {
     pub allocation_weight: u32,
     /// Whether an allocation may choose it (L-02).
     pub apply_allocation_policy: bool,
-}
-
-/// Counts that an instance may not pass. Source: `dps-service-api` §7.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Quota {
-    /// Registration records (S-22, D-11).
-    pub registrations: u64,
-    /// Individual enrollments.
-    pub individual_enrollments: u64,
-    /// Enrollment groups of each attestation kind.
-    pub enrollment_groups: u64,
-    /// CA certificates.
-    pub ca_certificates: u64,
-}
-
-impl Default for Quota {
-    fn default() -> Self {
-        Self {
-            registrations: limits::REGISTRATIONS_MAX,
-            individual_enrollments: limits::INDIVIDUAL_ENROLLMENTS_MAX,
-            enrollment_groups: limits::ENROLLMENT_GROUPS_MAX,
-            ca_certificates: limits::CA_CERTIFICATES_MAX,
-        }
-    }
 }
 
 /// A CA certificate of an instance.

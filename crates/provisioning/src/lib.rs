@@ -21,6 +21,7 @@ pub mod instance;
 pub mod issuance;
 pub mod load;
 pub mod possession;
+pub mod quota;
 pub mod registration;
 pub mod reprovision;
 pub mod view;

@@ -23,6 +23,7 @@ use model::{CertificateName, HostName, IdScope, PolicyName, ServiceName};
 use provisioning::draft::{GroupDraft, IndividualDraft};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::possession::Vouched;
+use provisioning::quota::{Quota, QuotaChange};
 use serde::Deserialize;
 use service::{
     CertificateRequest, DpsRequest, HubRequest, LinkRequest, NetworkRequest, PolicyKeys,
@@ -139,11 +140,22 @@ struct DpsRead {
     host: Option<String>,
     id_scope: Option<String>,
     allocation_policy: Option<AllocationRead>,
+    quota: Option<toml::Value>,
     linked_hubs: Option<Vec<toml::Value>>,
     policies: Vec<toml::Value>,
     certificates: Vec<toml::Value>,
     enrollment_groups: Vec<toml::Value>,
     enrollments: Vec<toml::Value>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+struct QuotaRead {
+    registrations: Option<u64>,
+    individual_enrollments: Option<u64>,
+    enrollment_groups: Option<u64>,
+    ca_certificates: Option<u64>,
+    linked_hubs: Option<u64>,
 }
 
 #[derive(Clone, Copy, Deserialize)]
@@ -312,8 +324,8 @@ impl Source<'_> {
                 AllocationRead::GeoLatency => AllocationPolicy::GeoLatency,
                 AllocationRead::Static => AllocationPolicy::Static,
             }),
-            quota: None,
             network: NetworkRequest::default(),
+            quota: self.quota(read.quota, &format!("{at}.quota")),
         };
         let links = format!("{at}.linked_hubs");
         let links = read.linked_hubs.map(|items| self.each(items, &links, Self::link));
@@ -323,6 +335,22 @@ impl Source<'_> {
         let groups = groups(self, read.enrollment_groups, &format!("{at}.enrollment_groups"));
         let individuals = individuals(self, read.enrollments, &format!("{at}.enrollments"));
         Some(DpsPart { name: name?, request, links, keys, certificates, groups, individuals })
+    }
+
+    fn quota(&mut self, value: Option<toml::Value>, at: &str) -> QuotaChange {
+        let Some(value) = value else { return QuotaChange::default() };
+        let read: QuotaRead = fields(value, at, &mut self.faults);
+        let change = QuotaChange {
+            registrations: read.registrations,
+            individual_enrollments: read.individual_enrollments,
+            enrollment_groups: read.enrollment_groups,
+            ca_certificates: read.ca_certificates,
+            linked_hubs: read.linked_hubs,
+        };
+        if let Err(because) = change.applied_to(Quota::default()) {
+            self.fault(at, because);
+        }
+        change
     }
 
     /// A linked hub: its name, or a table with the name and more.

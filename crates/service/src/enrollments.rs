@@ -5,7 +5,7 @@ use provisioning::draft::{self, DraftError, GroupDraft, IndividualDraft};
 use provisioning::enrollment::{Entry, EntryId, Group, Individual, Mechanism, Stamp};
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, Versioned};
-use store::{Commit, Condition, Write};
+use store::{Commit, Condition, Counted, Write};
 
 use crate::instances::demanded;
 use crate::{ApiError, Call, Fault, Service, environment};
@@ -42,12 +42,10 @@ impl Service {
             let present = self.store.individual(dps, id).await?;
             let old = present.as_ref().map(|row| &row.value);
             may_write(if_match, old.map(|old| &old.stamp))?;
-            if old.is_none() {
-                let max = view.dps.quota.individual_enrollments;
-                if self.store.individual_count(dps).await? >= max {
-                    return Err(ApiError::QuotaReached { what: "individual enrollments", max });
-                }
-            }
+            let room = match old {
+                None => Some(self.room_for_individual(&view).await?),
+                Some(_) => None,
+            };
             let stamp = self.stamp(old.map(|old| &old.stamp));
             let mut keys = || environment::key::<64>(self.entropy.as_ref());
             let fresh = draft::individual(draft, old, &view, &mut keys, stamp)?;
@@ -60,6 +58,7 @@ impl Service {
                 },
             ];
             conditions.extend(self.claims_are_free(dps, &fresh).await?);
+            conditions.extend(room);
             let commit = Commit {
                 conditions,
                 writes: vec![Write::Individual(dps.clone(), Box::new(fresh.clone()))],
@@ -71,6 +70,19 @@ impl Service {
             }
         }
         Err(ApiError::Fault(Fault::Contended))
+    }
+
+    /// That one more individual enrollment is within the quota: by what is read now, so that a
+    /// refusal needs no commit, and as what the commit rests on.
+    async fn room_for_individual(&self, view: &InstanceView) -> Result<Condition, ApiError> {
+        let (dps, max) = (&view.dps.name, view.dps.quota.individual_enrollments);
+        let reached = ApiError::QuotaReached { what: "individual enrollments", max };
+        match max.checked_sub(1) {
+            Some(count) if self.store.individual_count(dps).await? <= count => {
+                Ok(Condition::AtMost { dps: dps.clone(), of: Counted::Individuals, count })
+            }
+            Some(_) | None => Err(reached),
+        }
     }
 
     /// V-12 and V-30 among individuals: a certificate or an endorsement key belongs to one entry;

@@ -5,7 +5,8 @@ use attestation::network::{IpFilterRule, NetworkAccess, PublicNetworkAccess};
 use hub::instance::{Hub, Right as HubRight};
 use model::{HostName, IdScope, IfMatch, PolicyName, ServiceName, limits};
 use provisioning::enrollment::AllocationPolicy;
-use provisioning::instance::{Dps, LinkedHub, Quota, Right as DpsRight};
+use provisioning::instance::{Dps, LinkedHub, Right as DpsRight};
+use provisioning::quota::{QuotaChange, Use, uses};
 use provisioning::view::Versioned;
 use store::{AuditLine, ChangeScope, Commit, Condition, Write};
 
@@ -21,8 +22,8 @@ pub struct DpsRequest {
     pub id_scope: Option<IdScope>,
     /// The default allocation policy.
     pub allocation_policy: Option<AllocationPolicy>,
-    /// Bounds that differ from the defaults.
-    pub quota: Option<Quota>,
+    /// Bounds that are to be others than they are.
+    pub quota: QuotaChange,
     /// From where it may be called.
     pub network: NetworkRequest,
 }
@@ -112,6 +113,9 @@ impl Service {
             let old = existing.map(|dps| dps.value.clone());
             let network =
                 self.network(call, old.as_ref().map(|old| &old.network), &request.network)?;
+            let quota = old.as_ref().map(|old| old.quota).unwrap_or_default();
+            let quota = request.quota.applied_to(quota);
+            let quota = quota.map_err(|error| ApiError::Invalid(format!("quota: {error}")))?;
             let dps = Dps {
                 name: name.clone(),
                 id_scope,
@@ -126,10 +130,7 @@ impl Service {
                     None => self.dps_policies(),
                 },
                 network,
-                quota: request
-                    .quota
-                    .or_else(|| old.as_ref().map(|old| old.quota))
-                    .unwrap_or_default(),
+                quota,
                 challenge_secret: old.as_ref().and_then(|old| old.challenge_secret.clone()),
                 expiry_exceptions: old
                     .as_ref()
@@ -149,6 +150,17 @@ impl Service {
             }
         }
         Err(ApiError::Fault(Fault::Contended))
+    }
+
+    /// The limits of a provisioning service and how far each is used (S-30).
+    ///
+    /// # Errors
+    /// [`ApiError::NotFound`].
+    pub async fn limits(&self, name: &ServiceName) -> Result<Vec<Use>, ApiError> {
+        let view = self.store.instance(name).await?.ok_or(ApiError::NotFound)?;
+        let registrations = self.store.registration_count(name).await?;
+        let individuals = self.store.individual_count(name).await?;
+        Ok(uses(&view, registrations, individuals))
     }
 
     /// Removes a provisioning service with its enrollments and records; hubs stay. Certificates
@@ -292,9 +304,11 @@ impl Service {
             apply_allocation_policy: request.apply_allocation_policy,
         };
         self.change_dps(call, name, ("dps.link", name.as_str()), |dps| {
+            let before = dps.linked_hubs.len();
             dps.linked_hubs.retain(|linked| linked.host != *hub);
-            if dps.linked_hubs.len() >= limits::LINKED_HUBS_MAX {
-                let max = u64::try_from(limits::LINKED_HUBS_MAX).unwrap_or(u64::MAX);
+            let was_linked = dps.linked_hubs.len() < before;
+            let max = dps.quota.linked_hubs;
+            if !was_linked && u64::try_from(dps.linked_hubs.len()).unwrap_or(u64::MAX) >= max {
                 return Err(ApiError::QuotaReached { what: "linked hubs", max });
             }
             dps.linked_hubs.push(link.clone());

@@ -7,7 +7,7 @@ use provisioning::draft::{self, IndividualDraft};
 use provisioning::enrollment::{Entry, EntryId, Individual};
 use provisioning::load::{self, OnExisting, Verdict};
 use provisioning::view::{InstanceView, Versioned};
-use store::{Commit, Condition, Write};
+use store::{Commit, Condition, Counted, Write};
 
 use crate::enrollments::in_use;
 use crate::{ApiError, Call, Fault, Service, environment};
@@ -81,7 +81,8 @@ impl Service {
             let present = self.store.individuals_of(dps, &ids).await?;
             let mut judged = self.judge_part(&view, part, &present, existing).await;
             self.claims_of_all_are_free(dps, &mut judged).await?;
-            // One at a time, so that two loads together do not go beyond the quota.
+            // One at a time, so that two loads do not make each other judge again where both reach
+            // the quota.
             let _turn = self.loading.lock().await;
             let max = view.dps.quota.individual_enrollments;
             let count = self.store.individual_count(dps).await?;
@@ -92,6 +93,11 @@ impl Service {
             let Judged { answers, writes, mut conditions } = judged;
             conditions
                 .push(Condition::Instance { dps: dps.clone(), generation: Some(view.generation) });
+            conditions.push(Condition::AtMost {
+                dps: dps.clone(),
+                of: Counted::Individuals,
+                count: max.saturating_sub(created(&answers)),
+            });
             let revision = |at: usize| present.get(at).and_then(Option::as_ref);
             conditions.extend(writes.iter().map(|(at, fresh)| Condition::Individual {
                 dps: dps.clone(),
@@ -203,6 +209,12 @@ fn part_of(drafts: &[IndividualDraft]) -> usize {
     let mut seen = HashSet::new();
     let first = drafts.iter().take(COMMIT_ENTRIES_MAX);
     first.take_while(|draft| seen.insert(draft.registration_id.key())).count().max(1)
+}
+
+/// How many of a commit's entries are new ones.
+fn created(answers: &[Loaded]) -> u64 {
+    let new = answers.iter().filter(|answer| matches!(answer, Loaded::Created));
+    u64::try_from(new.count()).unwrap_or(u64::MAX)
 }
 
 /// Refuses what would be created beyond the quota, the last first.

@@ -124,6 +124,9 @@ impl Applying<'_> {
             Condition::IndividualsByLeaf { dps, thumbprint, at } => {
                 return Ok(enrollments::leaf_revisions(connection, dps, thumbprint)? == *at);
             }
+            Condition::AtMost { dps, of, count } => {
+                return Ok(instances::count(connection, dps, *of)? <= *count);
+            }
             Condition::Instance { dps, generation } => {
                 (instances::generation(connection, dps)?, *generation)
             }

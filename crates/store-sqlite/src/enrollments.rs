@@ -6,7 +6,7 @@ use provisioning::draft::claims_of;
 use provisioning::enrollment::{Group, Individual};
 use provisioning::view::Versioned;
 use rusqlite::Connection;
-use store::{Enrollments, IndividualView, StoreError, Views};
+use store::{Counted, Enrollments, IndividualView, StoreError, Views};
 
 use crate::apply::Applying;
 use crate::error::Fault;
@@ -94,10 +94,7 @@ impl Enrollments for Sqlite {
     async fn individual_count(&self, dps: &ServiceName) -> Result<u64, StoreError> {
         let dps = dps.clone();
         self.read("the number of individual enrollments", move |snapshot| {
-            let sql = "SELECT individuals FROM tally WHERE dps = ?1";
-            let mut statement = snapshot.connection.prepare_cached(sql)?;
-            let mut rows = statement.query([dps.as_str()])?;
-            rows.next()?.map_or(Ok(0), |row| sql::unsigned(row, 0))
+            instances::count(snapshot.connection, &dps, Counted::Individuals)
         })
         .await
     }

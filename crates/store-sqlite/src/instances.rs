@@ -10,7 +10,7 @@ use provisioning::enrollment::Group;
 use provisioning::instance::{CaCertificate, Dps};
 use provisioning::view::{InstanceView, Versioned};
 use rusqlite::Connection;
-use store::{Instances, StoreError};
+use store::{Counted, Instances, StoreError};
 
 use crate::apply::Applying;
 use crate::error::Fault;
@@ -124,6 +124,17 @@ pub(crate) fn generation(
     dps: &ServiceName,
 ) -> Result<Option<Revision>, Fault> {
     sql::revision(connection, "SELECT generation FROM dps WHERE name = ?1", [dps.as_str()])
+}
+
+/// How many of these an instance has; none where there is no such instance.
+pub(crate) fn count(connection: &Connection, dps: &ServiceName, of: Counted) -> Result<u64, Fault> {
+    let sql = match of {
+        Counted::Individuals => "SELECT individuals FROM tally WHERE dps = ?1",
+        Counted::Registrations => "SELECT registrations_counted FROM tally WHERE dps = ?1",
+    };
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([dps.as_str()])?;
+    rows.next()?.map_or(Ok(0), |row| sql::unsigned(row, 0))
 }
 
 pub(crate) fn group_revision(

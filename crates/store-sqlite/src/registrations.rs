@@ -6,7 +6,7 @@ use provisioning::enrollment::{EntryId, EntryRef};
 use provisioning::registration::Registration;
 use provisioning::view::{RegistrationView, Versioned};
 use rusqlite::Connection;
-use store::{Orphaned, Page, RefusedBound, Registrations, StoreError, Views};
+use store::{Counted, Orphaned, Page, RefusedBound, Registrations, StoreError, Views};
 
 use crate::apply::Applying;
 use crate::error::Fault;
@@ -24,6 +24,14 @@ impl Registrations for Sqlite {
         let (dps, id, leaf) = (dps.clone(), id.clone(), leaf.copied());
         self.read_few("what a registration is decided by", move |snapshot| {
             view(snapshot, &dps, &id, leaf.as_ref())
+        })
+        .await
+    }
+
+    async fn registration_count(&self, dps: &ServiceName) -> Result<u64, StoreError> {
+        let dps = dps.clone();
+        self.read("the number of registration records", move |snapshot| {
+            instances::count(snapshot.connection, &dps, Counted::Registrations)
         })
         .await
     }
@@ -155,7 +163,7 @@ fn view(
         individual_by_id: enrollments::individual(connection, dps, id)?,
         individuals_by_leaf,
         registration: registration(connection, dps, id)?,
-        registrations_counted: counted(connection, dps)?,
+        registrations_counted: instances::count(connection, dps, Counted::Registrations)?,
     }))
 }
 
@@ -169,13 +177,6 @@ fn registration(
         "SELECT revision, doc FROM registration WHERE dps = ?1 AND key = ?2",
         (dps.as_str(), id.key()),
     )
-}
-
-fn counted(connection: &Connection, dps: &ServiceName) -> Result<u64, Fault> {
-    let sql = "SELECT registrations_counted FROM tally WHERE dps = ?1";
-    let mut statement = connection.prepare_cached(sql)?;
-    let mut rows = statement.query([dps.as_str()])?;
-    rows.next()?.map_or(Ok(0), |row| sql::unsigned(row, 0))
 }
 
 pub(crate) fn registration_revision(

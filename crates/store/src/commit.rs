@@ -26,7 +26,7 @@ pub struct Commit {
     pub audit: Vec<AuditLine>,
 }
 
-/// A row, or its absence, that a commit rests on. `None` means: there is no such row.
+/// What a commit rests on: rows, their absence (`None`: there is no such row), or a count.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
     /// The individual enrollment of this id.
@@ -47,6 +47,16 @@ pub enum Condition {
         thumbprint: Sha256,
         /// Their revisions as read.
         at: Vec<Revision>,
+    },
+    /// That there is room for what the commit adds: a quota is kept by the commit itself, since
+    /// others may have added to the count after it was read.
+    AtMost {
+        /// The instance; one that is not there has none of anything.
+        dps: ServiceName,
+        /// What is counted.
+        of: Counted,
+        /// How many there may be before the commit's own writes.
+        count: u64,
     },
     /// The instance with all its groups and CA certificates.
     Instance {
@@ -114,6 +124,15 @@ pub enum Condition {
         /// Its revision as read.
         at: Option<Revision>,
     },
+}
+
+/// What a store counts, so that a commit can rest on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    /// Individual enrollments.
+    Individuals,
+    /// Registration records that count toward the quota (D-11).
+    Registrations,
 }
 
 /// One row written or removed. A row that a delete does not find is no error.

@@ -19,7 +19,9 @@ pub mod suite;
 pub mod telemetry;
 mod traits;
 
-pub use commit::{AuditLine, ChangeScope, Commit, Committed, Condition, RefusedBound, Write};
+pub use commit::{
+    AuditLine, ChangeScope, Commit, Committed, Condition, Counted, RefusedBound, Write,
+};
 pub use error::{CommitError, StoreError};
 pub use traits::{
     Change, Deliveries, DeliveryCount, DeviceCount, DeviceView, Devices, Enrollments, Events,

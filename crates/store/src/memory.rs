@@ -20,7 +20,7 @@ use provisioning::instance::Dps;
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, RegistrationView, Versioned};
 
-use crate::commit::{AuditLine, Commit, Committed};
+use crate::commit::{AuditLine, Commit, Committed, Counted};
 use crate::error::{CommitError, StoreError};
 use crate::traits::{
     Change, Deliveries, DeliveryCount, DeviceCount, DeviceView, Devices, Enrollments, Events,
@@ -139,8 +139,8 @@ impl Enrollments for Memory {
 
     async fn individual_count(&self, dps: &ServiceName) -> Result<u64, StoreError> {
         let kept = self.kept();
-        let count = kept.rows.instances.get(dps).map_or(0, |found| found.individuals.len());
-        Ok(u64::try_from(count).unwrap_or(u64::MAX))
+        let found = kept.rows.instances.get(dps);
+        Ok(found.map_or(0, |found| found.count(Counted::Individuals)))
     }
 
     async fn group(
@@ -167,8 +167,14 @@ impl Registrations for Memory {
             individual_by_id: found.individuals.get(id).map(owned),
             individuals_by_leaf: leaf.map(|leaf| found.by_leaf(leaf)).unwrap_or_default(),
             registration: found.registrations.get(id).map(owned),
-            registrations_counted: found.counted(),
+            registrations_counted: found.count(Counted::Registrations),
         }))
+    }
+
+    async fn registration_count(&self, dps: &ServiceName) -> Result<u64, StoreError> {
+        let kept = self.kept();
+        let found = kept.rows.instances.get(dps);
+        Ok(found.map_or(0, |found| found.count(Counted::Registrations)))
     }
 
     async fn registration(

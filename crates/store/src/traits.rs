@@ -164,6 +164,8 @@ pub trait Registrations: Send + Sync {
         id: &RegistrationId,
         leaf: Option<&Sha256>,
     ) -> Result<Option<RegistrationView>, StoreError>;
+    /// How many records count toward the quota (D-11).
+    async fn registration_count(&self, dps: &ServiceName) -> Result<u64, StoreError>;
     /// One record.
     async fn registration(
         &self,

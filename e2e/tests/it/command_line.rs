@@ -84,6 +84,30 @@ fn a_shell_takes_values_out_of_answers() {
 }
 
 #[test]
+fn s_30_limits_are_read_with_their_use_and_set() {
+    world(|world| {
+        let shell = Shell::new(world);
+        let of = |limit: &str| {
+            shell.prints(&format!(
+                "muster iot dps show-limits --query \"[?name=='{limit}'].[limit, used]\" -o tsv"
+            ))
+        };
+        assert_eq!(of("individualEnrollments"), "1000000\t0\n");
+        assert_eq!(of("linkedHubs"), "50\t2\n");
+        shell.prints("muster iot dps update --set properties.quota.individualEnrollments=1");
+        let create = "muster iot dps enrollment create --attestation-type symmetrickey";
+        shell.prints(&format!("{create} --enrollment-id first"));
+        assert_eq!(of("individualEnrollments"), "1\t1\n");
+        let (_, told) = shell.fails(&format!("{create} --enrollment-id second"));
+        assert!(told.contains("there are 1 individual enrollments already"), "{told}");
+        shell.prints("muster iot dps update --set properties.quota.individualEnrollments=2");
+        shell.prints(&format!("{create} --enrollment-id second"));
+        let misspelt = "muster iot dps update --set properties.quota.individualEnrolments=3";
+        assert!(shell.fails(misspelt).1.contains("individualEnrolments"));
+    });
+}
+
+#[test]
 fn exit_codes_tell_what_became_of_a_command() {
     world(|world| {
         let mut shell = Shell::new(world);

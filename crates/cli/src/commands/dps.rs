@@ -18,7 +18,7 @@ use super::policy::{DpsName, Policies};
 use super::registration::OfGroup;
 use crate::Session;
 use crate::failure::{Failure, Result};
-use crate::locate::Kind;
+use crate::locate::{Kind, values};
 use crate::output::{Column, column};
 use crate::service::{Call, segment};
 
@@ -39,13 +39,17 @@ const FIRST: [&str; 4] = [
 ];
 
 /// What an update may say, and where a provisioning service shows it.
-const WRITABLE: [(&str, &str); 5] = [
+const WRITABLE: [(&str, &str); 6] = [
     ("hostName", "properties.serviceOperationsHostName"),
     ("idScope", "properties.idScope"),
     ("allocationPolicy", "properties.allocationPolicy"),
     ("publicNetworkAccess", "properties.publicNetworkAccess"),
     ("ipFilterRules", "properties.ipFilterRules"),
+    ("quota", "properties.quota"),
 ];
+
+const LIMITS: &[Column] =
+    &[column!("Name", "name"), column!("Limit", "limit"), column!("Used", "used")];
 
 /// `muster iot dps`.
 #[derive(Debug, Args)]
@@ -65,6 +69,14 @@ enum Verb {
     },
     /// Show a provisioning service: its id scope, hosts and hubs.
     Show {
+        #[command(flatten)]
+        name: OptionalName,
+        #[command(flatten)]
+        admin: AdminArgs,
+    },
+    /// Show the limits of a provisioning service, and how far each is used.
+    #[command(alias = "limits")]
+    ShowLimits {
         #[command(flatten)]
         name: OptionalName,
         #[command(flatten)]
@@ -188,7 +200,7 @@ struct Update {
     public_network_access: Option<PublicNetworkAccess>,
     #[command(flatten)]
     yes: Yes,
-    /// Set a property: properties.allocationPolicy=Hashed.
+    /// Set a property: properties.allocationPolicy=Hashed, properties.quota.registrations=5000.
     #[arg(long, num_args = 1.., value_name = "PATH=VALUE")]
     set: Vec<String>,
     /// Take the values of --set as text, though they read as JSON.
@@ -211,6 +223,14 @@ impl Dps {
                 let admin = admin.find(session)?;
                 let found = admin.resource(Kind::Dps, name.name.as_deref()).await?;
                 session.output.thing(&found.value, &FIRST)
+            }
+            Verb::ShowLimits { name, admin } => {
+                let admin = admin.find(session)?;
+                let name = admin.resource(Kind::Dps, name.name.as_deref()).await?.name;
+                let doing = format!("show the limits of provisioning service '{name}'");
+                let call = Call::get(format!("{}/limits", path(&name)), doing);
+                let found = admin.service.call(call).await?;
+                session.output.list(LIMITS, &values(found))
             }
             Verb::Update(args) => args.run(session).await,
             Verb::Delete { name, yes, admin } => {

@@ -103,6 +103,34 @@ async fn update_sets_a_property() {
 }
 
 #[tokio::test]
+async fn s_30_limits_are_shown_with_their_use_and_set() {
+    let limits = json!({"value": [
+        {"name": "registrations", "limit": 1_000_000, "used": 3},
+        {"name": "caCertificates", "limit": 25, "used": 0},
+    ]});
+    let words = ["iot", "dps", "show-limits", "-n", "dps1"];
+    let replies = || vec![reply(200, &one_dps()), reply(200, &limits)];
+    let ran = run(&words, replies()).await.ok();
+    assert_eq!(ran.lines()[1], "GET /muster/v1/dps/dps1/limits?api-version=2026-11-01");
+    assert_eq!(
+        ran.out,
+        "\
+Name            Limit    Used
+------------------------------
+registrations   1000000  3
+caCertificates  25       0
+"
+    );
+    let ran = run(&[&words[..], &["-o", "json"]].concat(), replies()).await.ok();
+    assert_eq!(serde_json::from_str::<Value>(&ran.out).unwrap(), limits["value"]);
+    let mut present = one_dps();
+    present["value"][0]["properties"]["quota"] = json!({"registrations": 10, "linkedHubs": 50});
+    let words = ["iot", "dps", "update", "-n", "dps1", "--set", "properties.quota.registrations=5"];
+    let ran = run(&words, vec![reply(200, &present), reply(200, &json!({}))]).await.ok();
+    assert_eq!(ran.body(1)["properties"]["quota"], json!({"registrations": 5, "linkedHubs": 50}));
+}
+
+#[tokio::test]
 async fn connection_strings_are_printed_bare() {
     let keys = json!({"value": [
         {"keyName": "provisioningserviceowner", "primaryKey": KEY, "secondaryKey": "S"},

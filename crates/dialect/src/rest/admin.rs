@@ -7,6 +7,7 @@ mod event;
 mod exception;
 mod network;
 mod policy;
+mod quota;
 mod registrations;
 
 use ::hub::instance::Hub;
@@ -18,12 +19,15 @@ use provisioning::enrollment::AllocationPolicy;
 use provisioning::explain::Explanation;
 use provisioning::instance::{CaCertificate, Dps, LinkedHub};
 use provisioning::possession::Vouched;
+use provisioning::quota::QuotaChange;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiFault, Missing};
 use super::segments;
-use crate::json::{Object, read};
+use crate::json::{Object, object, read};
 
+use self::quota::{QuotaJson, QuotaRead};
+pub use self::quota::{UseJson, use_json};
 pub use credential::{
     CredentialBody, CredentialRoute, IssuerBody, credential_body, credential_json,
     credential_policy_json, issuer_body,
@@ -82,6 +86,8 @@ pub enum DpsRoute {
     DeleteLink(ServiceName, String),
     /// `{name}/policies/…`
     Policy(ServiceName, PolicyRoute),
+    /// `GET {name}/limits`
+    Limits(ServiceName),
 }
 
 /// CA certificates, under `dps/{name}/certificates`.
@@ -183,12 +189,13 @@ fn dps(method: &str, rest: &[&str]) -> Result<DpsRoute, ApiFault> {
         ("PUT", [name]) => DpsRoute::Put(service(name)?),
         ("DELETE", [name]) => DpsRoute::Delete(service(name)?),
         ("GET" | "POST", [name, "listkeys"]) => DpsRoute::Keys(service(name)?),
+        ("GET", [name, "limits"]) => DpsRoute::Limits(service(name)?),
         ("GET", [name, "linked-hubs"]) => DpsRoute::Links(service(name)?),
         ("PUT", [name, "linked-hubs", hub]) => DpsRoute::PutLink(service(name)?, (*hub).to_owned()),
         ("DELETE", [name, "linked-hubs", hub]) => {
             DpsRoute::DeleteLink(service(name)?, (*hub).to_owned())
         }
-        (_, [] | [_] | [_, "listkeys" | "linked-hubs"] | [_, "linked-hubs", _]) => {
+        (_, [] | [_] | [_, "listkeys" | "linked-hubs" | "limits"] | [_, "linked-hubs", _]) => {
             return Err(ApiFault::MethodNotAllowed);
         }
         (_, _) => return Err(ApiFault::NotFound(Missing::Path)),
@@ -255,15 +262,6 @@ pub struct DpsProperties<'a> {
     #[serde(flatten)]
     network: NetworkJson<'a>,
     quota: QuotaJson,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct QuotaJson {
-    registrations: u64,
-    individual_enrollments: u64,
-    enrollment_groups: u64,
-    ca_certificates: u64,
 }
 
 /// A linked hub.
@@ -356,12 +354,7 @@ pub fn dps_json(dps: &Dps) -> ResourceJson<'_, DpsProperties<'_>> {
             },
             iot_hubs: dps.linked_hubs.iter().map(link_json).collect(),
             network: network::json(&dps.network),
-            quota: QuotaJson {
-                registrations: dps.quota.registrations,
-                individual_enrollments: dps.quota.individual_enrollments,
-                enrollment_groups: dps.quota.enrollment_groups,
-                ca_certificates: dps.quota.ca_certificates,
-            },
+            quota: QuotaJson::of(dps.quota),
         },
     }
 }
@@ -424,6 +417,8 @@ pub struct DpsBody {
     pub allocation_policy: Option<AllocationPolicy>,
     /// From where it may be called.
     pub network: NetworkBody,
+    /// Its limits, as far as they are to be others.
+    pub quota: QuotaChange,
 }
 
 /// What may be said of a linked hub.
@@ -460,13 +455,15 @@ struct Body<P> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[serde(default, rename_all = "camelCase")]
 struct ServiceProperties {
     host_name: Option<String>,
     id_scope: Option<String>,
     allocation_policy: Option<String>,
     public_network_access: Option<String>,
     ip_filter_rules: Option<Vec<Object<network::RuleMembers>>>,
+    #[serde(deserialize_with = "object")]
+    quota: Option<QuotaRead>,
 }
 
 #[derive(Deserialize)]
@@ -496,9 +493,15 @@ fn host(text: Option<String>) -> Result<Option<HostName>, ApiFault> {
 /// # Errors
 /// [`ApiFault`].
 pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
-    let read = service_properties(body)?;
-    let ServiceProperties { host_name, id_scope, allocation_policy, .. } = read;
-    let network = network::read(read.public_network_access, read.ip_filter_rules)?;
+    let ServiceProperties {
+        host_name,
+        id_scope,
+        allocation_policy,
+        public_network_access,
+        ip_filter_rules,
+        quota,
+    } = service_properties(body)?;
+    let network = network::read(public_network_access, ip_filter_rules)?;
     let id_scope = id_scope
         .map(|text| IdScope::parse(&text))
         .transpose()
@@ -511,7 +514,8 @@ pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
         _ => Err(ApiFault::UnknownWord { member: "allocationPolicy", given: text, known }),
     };
     let allocation_policy = allocation_policy.map(policy).transpose()?;
-    Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy, network })
+    let quota = quota.map(QuotaRead::change).unwrap_or_default();
+    Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy, network, quota })
 }
 
 /// Reads the body of `PUT hubs/{name}`; it may be empty.

@@ -102,8 +102,8 @@ async fn dps(
                 host: body.host,
                 id_scope: body.id_scope,
                 allocation_policy: body.allocation_policy,
-                quota: None,
                 network: network(asked, body.network)?,
+                quota: body.quota,
             };
             let made = own.put_dps(call, &name, request).await.map_err(failed)?;
             Ok(one(&admin::dps_json(&made)))
@@ -116,6 +116,10 @@ async fn dps(
             Ok(list(row.value.policies.iter().map(admin::key_json).collect::<Vec<_>>()))
         }
         DpsRoute::Policy(name, route) => policies::of_dps(gateway, call, &name, route, asked).await,
+        DpsRoute::Limits(name) => {
+            let uses = own.limits(&name).await.map_err(failed)?;
+            Ok(list(uses.iter().map(admin::use_json).collect::<Vec<_>>()))
+        }
         DpsRoute::Links(name) => {
             let row = own.dps(&name).await.map_err(failed)?;
             Ok(list(row.value.linked_hubs.iter().map(admin::link_json).collect::<Vec<_>>()))

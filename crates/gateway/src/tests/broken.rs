@@ -102,6 +102,10 @@ impl Registrations for Broken {
         self.answer(None)
     }
 
+    async fn registration_count(&self, _: &ServiceName) -> Result<u64, StoreError> {
+        self.answer(0)
+    }
+
     async fn registration(
         &self,
         _: &ServiceName,

@@ -17,7 +17,8 @@ use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair as Certificate
 use serde_json::json;
 
 use super::*;
-use crate::instance::{CaCertificate, Dps, LinkedHub, Quota};
+use crate::instance::{CaCertificate, Dps, LinkedHub};
+use crate::quota::Quota;
 use crate::view::Versioned;
 
 const NOW: Timestamp = Timestamp::from_unix_seconds(1_790_000_000);

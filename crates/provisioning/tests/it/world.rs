@@ -15,7 +15,8 @@ use provisioning::enrollment::{
     AllocationPolicy, Entry, EntryId, EntryRef, Group, GroupAttestation, Individual,
     IndividualAttestation, KeyPair, ProvisioningStatus, Settings, Slots, Stamp,
 };
-use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub};
+use provisioning::quota::Quota;
 use provisioning::registration::{Registration, RegistrationStatus, TpmRegistration};
 use provisioning::reprovision::assigned_at;
 use provisioning::view::{

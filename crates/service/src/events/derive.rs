@@ -47,6 +47,7 @@ fn rested_on(commit: &Commit) -> HashMap<Row<'_>, bool> {
         }
         &Condition::Device { ref hub, ref id, at } => Some((Row::Device(hub, id), at.is_some())),
         Condition::IndividualsByLeaf { .. }
+        | Condition::AtMost { .. }
         | Condition::Instance { .. }
         | Condition::CaCertificate { .. }
         | Condition::Hub { .. }

@@ -8,7 +8,7 @@ use provisioning::explain::Explanation;
 use provisioning::registration::{Pending, Registration, RegistrationStatus, TpmRegistration};
 use provisioning::reprovision::assigned_at;
 use provisioning::view::{Evidence, RegistrationView};
-use store::{AuditLine, Commit, Condition, RefusedBound, Write};
+use store::{AuditLine, Commit, Condition, Counted, RefusedBound, Write};
 
 use super::Claim;
 use crate::Call;
@@ -27,6 +27,7 @@ pub(super) fn commit_for(
 ) -> Commit {
     let dps = &view.instance.dps.name;
     let mut commit = Commit { conditions: rests_on(view, evidence, record), ..Commit::default() };
+    commit.conditions.extend(room(view, record));
     commit.audit.push(AuditLine {
         at: now,
         actor: format!("device {}", record.registration_id),
@@ -160,6 +161,17 @@ fn decided_by(verdict: &Verdict, old: Option<&Registration>) -> EntryRef {
 #[expect(clippy::expect_used, reason = "the literal is a registration id")]
 fn unnamed() -> RegistrationId {
     RegistrationId::parse("rejected").expect("the literal is a registration id")
+}
+
+/// That the quota has room for a record that begins to count; it was judged by a count that others
+/// may have raised since (D-16).
+fn room(view: &RegistrationView, record: &Registration) -> Option<Condition> {
+    let counted = view.registration.as_ref().is_some_and(|found| found.value.counts());
+    (record.counts() && !counted).then(|| Condition::AtMost {
+        dps: view.instance.dps.name.clone(),
+        of: Counted::Registrations,
+        count: view.instance.dps.quota.registrations.saturating_sub(1),
+    })
 }
 
 /// Every row that the decision looked at.

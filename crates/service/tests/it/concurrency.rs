@@ -5,17 +5,18 @@ use std::sync::Arc;
 use hub::draft::DeviceDraft;
 use hub::twin::{How, TwinUpdate};
 use model::{Etag, IfMatch};
+use provisioning::quota::QuotaChange;
 use serde_json::json;
-use service::{ApiError, Service};
+use service::{DpsRequest, Service};
 
-use crate::world::{World, call, device_id, group, group_id, host, id, individual, keyed};
+use crate::world::{World, call, device_id, group, group_id, host, id, individual, key, keyed};
 
 const WRITERS: usize = 4;
 
 /// What became of writers who all had read before any of them wrote, counted and sorted.
-fn at_once<T>(
+fn at_once<T, E: std::fmt::Debug>(
     w: &World,
-    write: impl AsyncFn(&Service, usize) -> Result<T, ApiError> + Send + Sync,
+    write: impl AsyncFn(&Service, usize) -> Result<T, E> + Send + Sync,
 ) -> Vec<String> {
     w.clock.gather(WRITERS);
     let service = &w.service;
@@ -121,4 +122,39 @@ async fn of_writers_of_an_identity_or_a_twin_with_one_etag_exactly_one_wins() {
     assert_eq!(tags().await.len(), 1);
     assert_eq!(patch(IfMatch::Any), vec!["Ok"; WRITERS]);
     assert_eq!(tags().await.len(), WRITERS, "none of the merges is lost");
+}
+
+#[tokio::test]
+async fn s_30_of_enrollments_made_at_once_no_more_are_made_than_the_quota_has_room_for() {
+    let w = Arc::new(World::new().await);
+    let quota = QuotaChange { individual_enrollments: Some(2), ..QuotaChange::default() };
+    let request = DpsRequest { quota, ..DpsRequest::default() };
+    w.service.put_dps(&call(), &w.dps, request).await.unwrap();
+    w.put("first", &keyed(1)).await;
+    let put = at_once(&w, async |service: &Service, number| {
+        let draft = individual(&format!("dev{number}"), &keyed(1));
+        service.put_individual(&call(), &w.dps, &draft, &IfMatch::Absent).await
+    });
+    assert_eq!(put, one_and("QuotaReached { what: \"individual enrollments\", max: 2 }"));
+    w.replace("first", &keyed(2)).await;
+    w.delete("first").await;
+    w.put("second", &keyed(1)).await;
+}
+
+#[tokio::test]
+async fn r_15_of_devices_that_register_at_once_no_more_are_let_in_than_the_quota_has_room_for() {
+    let w = Arc::new(World::new().await);
+    w.set_quota(2).await;
+    w.put_group("g", &keyed(2)).await;
+    let names: Vec<String> = (0..=WRITERS).map(|number| format!("dev{number}")).collect();
+    let evidence: Vec<_> = names.iter().map(|name| w.token(name, &key(2).derive(name))).collect();
+    w.register(&names[WRITERS], &evidence[WRITERS]).await.unwrap();
+    let registered = at_once(&w, async |_: &Service, number| {
+        w.register(&names[number], &evidence[number]).await
+    });
+    assert_eq!(
+        registered,
+        one_and("Rejected(QuotaReached { registrations_max: 2 }, Some(SymmetricKey))")
+    );
+    assert_eq!(w.outcome(&names[WRITERS], &evidence[WRITERS]).await, "assigned", "a renewal");
 }

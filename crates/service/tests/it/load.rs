@@ -3,6 +3,7 @@
 use provisioning::draft::DraftError;
 use provisioning::enrollment::ProvisioningStatus::{Disabled, Enabled};
 use provisioning::load::OnExisting::{self, Fail, Replace, Skip};
+use provisioning::quota::QuotaChange;
 use serde_json::{Value, json};
 use service::{ApiError, DpsRequest, Loaded};
 
@@ -160,9 +161,8 @@ async fn a_load_keeps_the_quota_also_beside_another() {
     let options = store_sqlite::Options::default();
     let store = store_sqlite::Sqlite::open(&dir.join("control.db"), options).unwrap();
     let w = World::over(std::sync::Arc::new(store)).await;
-    let individual_enrollments = 1_000;
-    let quota = provisioning::instance::Quota { individual_enrollments, ..Default::default() };
-    let request = DpsRequest { quota: Some(quota), ..DpsRequest::default() };
+    let quota = QuotaChange { individual_enrollments: Some(1_000), ..QuotaChange::default() };
+    let request = DpsRequest { quota, ..DpsRequest::default() };
     w.service.put_dps(&call(), &w.dps, request).await.unwrap();
     let begin = std::sync::Arc::new(tokio::sync::Barrier::new(4));
     let load = |name: &str| {

@@ -16,6 +16,7 @@ mod events;
 mod exceptions;
 mod hub_side;
 mod issuance;
+mod limits;
 mod load;
 mod network;
 mod orphans;

@@ -12,6 +12,7 @@ use model::{
 };
 use provisioning::draft::{GroupDraft, IndividualDraft};
 use provisioning::enrollment::{Individual, ProvisioningStatus};
+use provisioning::quota::QuotaChange;
 use provisioning::registration::Registration;
 use provisioning::view::{Evidence, RegistrationRequest, Versioned};
 use service::{
@@ -342,8 +343,8 @@ impl World {
     }
 
     pub async fn set_quota(&self, registrations: u64) {
-        let quota = provisioning::instance::Quota { registrations, ..Default::default() };
-        let request = DpsRequest { quota: Some(quota), ..DpsRequest::default() };
+        let quota = QuotaChange { registrations: Some(registrations), ..QuotaChange::default() };
+        let request = DpsRequest { quota, ..DpsRequest::default() };
         self.service.put_dps(&call(), &self.dps, request).await.unwrap();
     }
 }

@@ -17,7 +17,7 @@ use provisioning::instance::{CaCertificate, Dps};
 use provisioning::registration::Registration;
 use provisioning::view::{InstanceView, Versioned};
 
-use crate::commit::{Condition, RefusedBound, Write};
+use crate::commit::{Condition, Counted, RefusedBound, Write};
 
 /// Rows by key; shared, so that a copy of the map copies no document.
 pub(super) type Table<K, T> = BTreeMap<K, Arc<Versioned<T>>>;
@@ -66,6 +66,9 @@ impl Rows {
                 let found = instance(dps).map(|found| found.by_leaf(thumbprint));
                 let found = found.unwrap_or_default();
                 found.iter().map(|row| row.revision).eq(at.iter().copied())
+            }
+            Condition::AtMost { dps, of, count } => {
+                instance(dps).map_or(0, |found| found.count(*of)) <= *count
             }
             Condition::Instance { dps, generation } => {
                 instance(dps).map(|found| found.view.generation) == *generation
@@ -300,9 +303,14 @@ impl Instance {
         }
     }
 
-    pub(super) fn counted(&self) -> u64 {
-        let rows = self.registrations.values().filter(|row| row.value.counts());
-        u64::try_from(rows.count()).unwrap_or(u64::MAX)
+    pub(super) fn count(&self, of: Counted) -> u64 {
+        let count = match of {
+            Counted::Individuals => self.individuals.len(),
+            Counted::Registrations => {
+                self.registrations.values().filter(|row| row.value.counts()).count()
+            }
+        };
+        u64::try_from(count).unwrap_or(u64::MAX)
     }
 }
 

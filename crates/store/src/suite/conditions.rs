@@ -8,7 +8,7 @@ use super::fixtures::{
     twin,
 };
 use super::{holds, write};
-use crate::{Condition, Store, Write};
+use crate::{Commit, Condition, Counted, Store, Write};
 
 /// One kind of row: how it is conditioned, written, removed and read.
 struct Row {
@@ -117,6 +117,7 @@ async fn revision_of(store: &dyn Store, condition: &Condition) -> Option<Revisio
             rows.into_iter().find(|row| row.value.name == *name).map(|row| row.revision)
         }
         Condition::IndividualsByLeaf { .. } => unreachable!("has many revisions"),
+        Condition::AtMost { .. } => unreachable!("has none"),
     }
 }
 
@@ -278,4 +279,71 @@ pub async fn instance_condition_holds_through_entries_and_records_of_devices(sto
     )
     .await;
     assert!(holds(store, Condition::Instance { dps: name, generation: Some(generation) }).await);
+}
+
+/// A bound holds while no more are there than it says, whatever the commit then adds.
+pub async fn count_condition_follows_what_is_counted(store: &dyn Store) {
+    let name = service("dps-a");
+    let at_most = |of, count| Condition::AtMost { dps: service("dps-a"), of, count };
+    let counts = async |individuals: u64, registrations: u64| {
+        for (of, there) in
+            [(Counted::Individuals, individuals), (Counted::Registrations, registrations)]
+        {
+            let name = service("dps-a");
+            let read = match of {
+                Counted::Individuals => store.individual_count(&name).await,
+                Counted::Registrations => store.registration_count(&name).await,
+            };
+            assert_eq!(read.unwrap(), there, "{of:?}");
+            assert!(holds(store, at_most(of, there)).await, "{of:?} {there}");
+            assert!(holds(store, at_most(of, u64::MAX)).await, "{of:?} {there}");
+            if let Some(less) = there.checked_sub(1) {
+                assert!(!holds(store, at_most(of, less)).await, "{of:?} {there}");
+            }
+        }
+    };
+    counts(0, 0).await;
+    write(store, vec![Write::Dps(Box::new(dps("dps-a"))), Write::Dps(Box::new(dps("dps-b")))])
+        .await;
+    counts(0, 0).await;
+    let put = |id| Write::Individual(service("dps-a"), Box::new(individual(id, 1)));
+    let record = |record| Write::Registration(service("dps-a"), Box::new(record));
+    write(store, vec![put("a"), put("b"), put("A")]).await;
+    counts(2, 0).await;
+    write(store, vec![record(assigned("r", group_ref("g", 1)))]).await;
+    write(store, vec![record(refused("s", group_ref("g", 1), 1))]).await;
+    counts(2, 1).await;
+    write(store, vec![record(assigned("s", group_ref("g", 1)))]).await;
+    counts(2, 2).await;
+    write(store, vec![Write::DeleteIndividual(name.clone(), rid("a"))]).await;
+    write(store, vec![Write::DeleteRegistration(name.clone(), rid("r"))]).await;
+    counts(1, 1).await;
+    let other = Write::Individual(service("dps-b"), Box::new(individual("a", 1)));
+    write(store, vec![other]).await;
+    counts(1, 1).await;
+    write(store, vec![Write::DeleteDps(name)]).await;
+    counts(0, 0).await;
+}
+
+/// Of commits that all have read the same count, as many are applied as there is room for, also
+/// where they share a transaction.
+pub async fn concurrent_commits_at_a_bound_let_as_many_through_as_fit(store: &dyn Store) {
+    write(store, vec![Write::Dps(Box::new(dps("dps-a")))]).await;
+    for round in 0..8_u64 {
+        let put = |name: &str| {
+            let entry = individual(&format!("{name}-{round}"), 1);
+            store.commit(Commit {
+                conditions: vec![Condition::AtMost {
+                    dps: service("dps-a"),
+                    of: Counted::Individuals,
+                    count: round * 2 + 1,
+                }],
+                writes: vec![Write::Individual(service("dps-a"), Box::new(entry))],
+                ..Commit::default()
+            })
+        };
+        let (a, b, c, d) = tokio::join!(put("a"), put("b"), put("c"), put("d"));
+        assert_eq!([a, b, c, d].iter().filter(|answer| answer.is_ok()).count(), 2);
+        assert_eq!(store.individual_count(&service("dps-a")).await.unwrap(), round * 2 + 2);
+    }
 }

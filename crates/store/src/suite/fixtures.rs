@@ -18,7 +18,8 @@ use provisioning::enrollment::{
     IndividualAttestation, KeyPair, Mechanism, Settings, Slots, Stamp,
 };
 use provisioning::explain::{Explanation, Outcome};
-use provisioning::instance::{CaCertificate, Dps, Quota};
+use provisioning::instance::{CaCertificate, Dps};
+use provisioning::quota::Quota;
 use provisioning::registration::{Assigned, Registration, RegistrationStatus};
 
 /// An instant, in seconds after an arbitrary one.

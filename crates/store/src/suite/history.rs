@@ -17,7 +17,9 @@ use super::fixtures::{
     subscription, subscription_name, twin,
 };
 use super::{json, write};
-use crate::{ChangeScope, Commit, CommitError, Condition, Deliveries, RefusedBound, Store, Write};
+use crate::{
+    ChangeScope, Commit, CommitError, Condition, Counted, Deliveries, RefusedBound, Store, Write,
+};
 
 const SERVICES: [&str; 2] = ["dps-a", "dps-b"];
 const HUBS: [&str; 2] = ["hub-a", "hub-b"];
@@ -98,6 +100,8 @@ enum Row {
     Hub(String),
     Individual(String, String),
     Leaf(String, usize),
+    /// A count and its bound.
+    Count(String, Counted, u64),
     Group(String, String),
     CaCertificate(String, String),
     Registration(String, String),
@@ -119,6 +123,7 @@ impl Row {
                 let is_it = |number: &usize| certificate(*number).content_hash() == *thumbprint;
                 Self::Leaf(text(dps.as_str()), (0..CERTIFICATES).find(is_it).unwrap())
             }
+            Condition::AtMost { dps, of, count } => Self::Count(text(dps.as_str()), *of, *count),
             Condition::Group { dps, id, .. } => Self::Group(text(dps.as_str()), text(id.key())),
             Condition::CaCertificate { dps, name, .. } => {
                 Self::CaCertificate(text(dps.as_str()), text(name.key()))
@@ -140,7 +145,8 @@ impl Row {
         let key = dice.of(&IDS).to_ascii_lowercase();
         let group = dice.of(&GROUPS).to_owned();
         let device = dice.of(&DEVICES).to_owned();
-        match dice.below(10) {
+        let bound = u64::try_from(dice.below(4)).unwrap();
+        match dice.below(12) {
             0 => Self::Instance(dps),
             1 => Self::Hub(dice.of(&HUBS).to_owned()),
             2 => Self::Individual(dps, key),
@@ -149,7 +155,9 @@ impl Row {
             5 => Self::CaCertificate(dps, group),
             6 => Self::Registration(dps, key),
             7 => Self::Device(hub_host, device),
-            8 => Self::Subscription(dice.of(&SUBSCRIPTIONS).to_owned()),
+            8 => Self::Count(dps, Counted::Individuals, bound),
+            9 => Self::Count(dps, Counted::Registrations, bound),
+            10 => Self::Subscription(dice.of(&SUBSCRIPTIONS).to_owned()),
             _ => Self::Twin(hub_host, device),
         }
     }
@@ -166,6 +174,9 @@ impl Row {
                 thumbprint: certificate(*number).content_hash(),
                 at: leaf_at,
             },
+            Self::Count(dps, of, count) => {
+                Condition::AtMost { dps: service(dps), of: *of, count: *count }
+            }
             Self::Group(dps, id) => Condition::Group { dps: service(dps), id: gid(id), at },
             Self::CaCertificate(dps, name) => {
                 Condition::CaCertificate { dps: service(dps), name: cert_name(name), at }

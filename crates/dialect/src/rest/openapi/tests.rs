@@ -63,6 +63,7 @@ operations!(ADMIN_DPS, of_admin_dps: admin::DpsRoute, {
     admin::DpsRoute::List => "ListDps",
     admin::DpsRoute::Get(_) => "GetDps",
     admin::DpsRoute::Put(_) => "PutDps",
+    admin::DpsRoute::Limits(_) => "ListLimits",
     admin::DpsRoute::Delete(_) => "DeleteDps",
     admin::DpsRoute::Keys(_) => "ListDpsKeys",
     admin::DpsRoute::Links(_) => "ListLinks",

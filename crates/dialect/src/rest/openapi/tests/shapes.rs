@@ -243,6 +243,9 @@ fn the_administration_writes_as_described() {
     let instance = instance();
     let dps = written(&admin::dps_json(&instance.dps));
     schemas.check("ProvisioningServices", &list(&dps));
+    for found in provisioning::quota::uses(&instance, 3, 4) {
+        schemas.check("Limits", &list(&written(&admin::use_json(&found))));
+    }
     let link = instance.dps.linked_hubs.first().unwrap();
     schemas.check("LinkedHubs", &list(&written(&admin::link_json(link))));
     let mut ca = instance.ca_certificates.first().unwrap().value.clone();
@@ -448,6 +451,8 @@ fn requests_are_read_as_described() {
     let properties = json!({"properties": {"certificate": "x"}});
     let dps: Read = |body| admin::dps_body(body).map(drop);
     check_reads(Document::Admin, "ProvisioningServicePut", &[], &properties, dps);
+    let quota = json!({"properties": {"quota": {}}});
+    check_reads(Document::Admin, "QuotaPut", &["properties", "quota"], &quota, dps);
     let hub: Read = |body| admin::hub_body(body).map(drop);
     check_reads(Document::Admin, "HubPut", &[], &properties, hub);
     let order: Read = |body| admin::order_body(body).map(drop);
