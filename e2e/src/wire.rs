@@ -61,6 +61,11 @@ impl Tls {
         Self(Arc::new(client(ca, versions).with_client_cert_resolver(shown)))
     }
 
+    /// Its configuration, for clients that do not block.
+    pub fn config(&self) -> Arc<ClientConfig> {
+        Arc::clone(&self.0)
+    }
+
     /// Connects, with the host's name as SNI, and finishes the handshake.
     ///
     /// # Panics

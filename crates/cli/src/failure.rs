@@ -235,7 +235,7 @@ fn hint_of(status: u16, code: &str, tracking_id: Option<&str>) -> Option<String>
         }
         403 => {
             "the policy lacks the right for this, or a quota is reached; `policy list` shows \
-                the rights"
+                the rights, `muster iot dps show-limits` the quotas"
         }
         409 => {
             "it exists already, or its certificate is used by another entry; change it with \

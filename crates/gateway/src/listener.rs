@@ -2,7 +2,8 @@
 //!
 //! Accept, make room, handshake, hand over: one task per connection. Each of the four is bounded:
 //! connections and handshakes by [`Capacity`], the handshake (its ClientHello included) by a
-//! deadline, accept errors by a growing pause.
+//! deadline, accept errors by a growing pause. Addresses whose devices were refused wait for their
+//! turn before that ([`storm`]).
 //!
 //! Invariants: a connection's task owns its place. It ends when the handler's future ends, when
 //! that panics (which ends nothing else), or when a drain runs out of time.
@@ -12,11 +13,13 @@ mod bind;
 mod capacity;
 mod connection;
 mod counters;
+mod storm;
 
 pub use bind::{BACKLOG, bind};
 pub use capacity::Capacity;
 pub use connection::Accepted;
-pub use counters::{Counters, Counts};
+pub use counters::{Counters, Counts, Throttled};
+pub use storm::Standing;
 
 use std::io;
 use std::net::SocketAddr;
@@ -31,7 +34,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use self::accept_pause::AcceptPause;
-use self::connection::Connection;
+use self::connection::{Connection, Waiting};
+use self::storm::Turn;
 use crate::tls::TlsPort;
 
 /// What happens on a connection; the connection lasts as long as the future.
@@ -156,12 +160,25 @@ async fn accept_all(
         let next = || socket.accept();
         let (stream, address) = accept(next, &mut pause, &connection.counters).await;
         connection.counters.count_accepted();
+        let standing = capacity.standing(address.ip());
+        let turn = capacity.turn(address.ip());
+        if turn != Turn::Now {
+            match capacity.place_for_waiting() {
+                Some(place) => {
+                    let capacity = capacity.clone();
+                    let waiting = Waiting { stream, address, standing, turn, place };
+                    tasks.spawn(connection.clone().wait(waiting, capacity));
+                }
+                None => connection.counters.count_throttled(Throttled::Dropped),
+            }
+            continue;
+        }
         // One connection per listener waits here for room; the others wait in the backlog.
         let Some(places) = capacity.admit(address.ip(), &connection.counters).await else {
             tracing::debug!(peer.address = %address, "too many handshakes of one address");
             continue;
         };
-        tasks.spawn(connection.clone().serve(stream, address, places));
+        tasks.spawn(connection.clone().serve(stream, address, standing, places));
     }
 }
 

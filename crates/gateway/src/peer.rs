@@ -9,6 +9,7 @@ use rustls_pki_types::CertificateDer;
 
 use model::limits::CHAIN_PRESENTED_MAX;
 
+use crate::listener::Standing;
 use crate::presented::{Intermediates, Presented};
 
 /// The version of TLS that a connection speaks.
@@ -52,6 +53,8 @@ pub struct Peer {
     pub tls_version: TlsVersion,
     /// `chain`, parsed when somebody first asks.
     pub(crate) presented: OnceLock<Presented>,
+    /// Where it is told what becomes of the client.
+    pub standing: Standing,
 }
 
 impl Peer {
@@ -59,6 +62,7 @@ impl Peer {
     pub(crate) fn of(
         address: SocketAddr,
         server_name: Option<String>,
+        standing: Standing,
         connection: &ServerConnection,
     ) -> Self {
         let presented = connection.peer_certificates().unwrap_or_default();
@@ -68,7 +72,7 @@ impl Peer {
             Some(rustls::ProtocolVersion::TLSv1_3) => TlsVersion::V1_3,
             Some(_) | None => TlsVersion::V1_2,
         };
-        Self { address, server_name, chain, tls_version, presented: OnceLock::new() }
+        Self { address, server_name, chain, tls_version, presented: OnceLock::new(), standing }
     }
 
     /// The client's chain, parsed once for all requests of the connection.

@@ -194,6 +194,7 @@ impl World {
             chain: Vec::new(),
             tls_version: TlsVersion::V1_3,
             presented: OnceLock::new(),
+            standing: crate::listener::Standing::default(),
         };
         let gateway = Arc::clone(&self.gateway);
         let shutdown = CancellationToken::new();

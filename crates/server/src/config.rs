@@ -6,6 +6,7 @@
 pub(crate) mod access;
 pub(crate) mod diagnostics;
 pub(crate) mod monitoring;
+pub(crate) mod storms;
 pub(crate) mod tls;
 pub(crate) mod webhooks;
 
@@ -87,6 +88,8 @@ pub(crate) struct Config {
     pub(crate) webhooks: webhooks::Webhooks,
     /// Which resource logs are kept, and where.
     pub(crate) diagnostics: diagnostics::Diagnostics,
+    /// How much work refused devices may make.
+    pub(crate) storms: storms::Storms,
     /// Where health and metrics are asked for.
     pub(crate) monitoring: Monitoring,
     /// What is logged, and how.
@@ -142,6 +145,7 @@ struct File {
     access: access::Access,
     webhooks: webhooks::Webhooks,
     diagnostics: diagnostics::Diagnostics,
+    storms: storms::Storms,
     monitoring: FileMonitoring,
     log: FileLog,
     first_start: FileFirstStart,
@@ -278,6 +282,7 @@ impl Config {
             access,
             webhooks: file.webhooks,
             diagnostics: file.diagnostics,
+            storms: file.storms,
             monitoring: Monitoring { address: monitoring, otlp_endpoint },
             log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
             first_start: FirstStart { dps, hubs },
@@ -311,12 +316,13 @@ fn parse(text: &str, path: &Path, faults: &mut Vec<String>) -> File {
             "access" => file.access = fields(value, &at, faults),
             "webhooks" => file.webhooks = fields(value, &at, faults),
             "diagnostics" => file.diagnostics = fields(value, &at, faults),
+            "storms" => file.storms = fields(value, &at, faults),
             "monitoring" => file.monitoring = fields(value, &at, faults),
             "log" => file.log = fields(value, &at, faults),
             "first_start" => file.first_start = fields(value, &at, faults),
             _ => faults.push(format!(
                 "{at}: there is no such key; there are data_dir, listen, tls, access, \
-                 webhooks, diagnostics, monitoring, log, first_start"
+                 webhooks, diagnostics, storms, monitoring, log, first_start"
             )),
         }
     }

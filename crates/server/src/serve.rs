@@ -1,6 +1,7 @@
 //! `muster serve`: wiring.
 
 use std::io::IsTerminal;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ use tracing_subscriber::{EnvFilter, Layer, fmt, registry};
 
 use crate::bootstrap::Start;
 use crate::certificates::Certificates;
+use crate::config::storms::Storms;
 use crate::config::{Config, Faults, Flags, LogFormat};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::fixture::{self, Fixture};
@@ -102,7 +104,8 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let mut service = service
         .with_observer(metrics.clone())
         .with_announcer(webhooks.clone())
-        .with_webhooks(webhooks);
+        .with_webhooks(webhooks)
+        .with_refusals_per_second(NonZeroU32::new(config.storms.records_per_second));
     if let Some(networks) = &config.access.private_networks {
         service = service.with_private_networks(networks.clone());
     }
@@ -141,7 +144,7 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let gateway = Arc::new(gateway);
     let (shutdown, ended) = (CancellationToken::new(), CancellationToken::new());
     let counters = Arc::new(Counters::default());
-    let listeners = listeners(&gateway, &certificates, bound, &counters, &shutdown)?;
+    let listeners = listeners(&gateway, &certificates, bound, config.storms, &counters, &shutdown)?;
     let delivering = Arc::clone(&gateway.service).deliver_events();
     tokio::spawn(ended.clone().run_until_cancelled_owned(delivering));
     let status = certificates.status();
@@ -260,6 +263,7 @@ fn listeners(
     gateway: &Arc<Gateway>,
     certificates: &Arc<Certificates>,
     bound: listen::Bound,
+    storms: Storms,
     counters: &Arc<Counters>,
     shutdown: &CancellationToken,
 ) -> Result<Vec<tokio::task::JoinHandle<gateway::listener::Drained>>> {
@@ -267,7 +271,10 @@ fn listeners(
     let admin_host = HostName::parse(ADMIN_HOST).context("the administration's host is a name")?;
     let https = TlsPort::https(Arc::clone(&certificates), vec![admin_host])?;
     let mqtt = TlsPort::mqtt(certificates)?;
-    let capacity = Capacity::new(open_files::connections_max(), limits::HANDSHAKES_MAX);
+    let mut capacity = Capacity::new(open_files::connections_max(), limits::HANDSHAKES_MAX);
+    if let Some(per_second) = NonZeroU32::new(storms.connections_per_second) {
+        capacity = capacity.with_refused_per_second(per_second);
+    }
     let mut tasks = Vec::new();
     let sockets = bound
         .https

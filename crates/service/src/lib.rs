@@ -30,6 +30,7 @@ pub mod observe;
 mod orphans;
 mod policies;
 mod policy_keys;
+mod refusals;
 mod register;
 mod registrations;
 mod reprovision;
@@ -37,6 +38,7 @@ mod search;
 mod send;
 
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 
 use attestation::network::{self, Network};
@@ -68,6 +70,7 @@ use attempts::Attempts;
 use consult::Consultations;
 use events::Announcements;
 use observe::{Nobody, Observer};
+use refusals::Refusals;
 
 /// Everything that Muster can be asked, over one store.
 pub struct Service {
@@ -79,6 +82,7 @@ pub struct Service {
     sessions: Sessions,
     attempts: Attempts,
     loading: tokio::sync::Mutex<()>,
+    refusals: Refusals,
     observer: Arc<dyn Observer>,
     webhooks: Arc<dyn Webhooks>,
     consultations: Arc<Consultations>,
@@ -122,6 +126,7 @@ impl Service {
             sessions,
             attempts: Attempts::default(),
             loading: tokio::sync::Mutex::default(),
+            refusals: Refusals::default(),
             observer: Arc::new(Nobody),
             webhooks: Arc::new(consult::Silent),
             consultations: Arc::default(),
@@ -163,6 +168,13 @@ impl Service {
     #[must_use]
     pub fn with_announcer(mut self, announcer: Arc<dyn Announcer>) -> Self {
         self.announcements.announcer = announcer;
+        self
+    }
+    /// The same service, of whose instances each records so many refusals of devices a second; all
+    /// of them without a number.
+    #[must_use]
+    pub fn with_refusals_per_second(mut self, per_second: Option<NonZeroU32>) -> Self {
+        self.refusals = Refusals::new(per_second);
         self
     }
 

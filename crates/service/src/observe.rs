@@ -56,6 +56,11 @@ pub enum Observed<'a> {
         /// What they have decided.
         verdict: VerdictKind,
     },
+    /// A device was refused as ever, and that was not written down: too many came.
+    RefusalUnrecorded {
+        /// The instance.
+        dps: &'a ServiceName,
+    },
     /// A device was sent to a hub: for the first time, to another one, or anew.
     Assignment {
         /// The instance.

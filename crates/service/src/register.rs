@@ -36,6 +36,8 @@ const REFUSAL_REWRITTEN_AFTER: std::time::Duration = std::time::Duration::from_s
 pub struct Accepted {
     /// What to poll.
     pub operation_id: String,
+    /// Whether a disabled entry refuses the device; only the poll tells it so.
+    pub is_refused: bool,
 }
 
 /// Why a register call was not accepted.
@@ -78,7 +80,7 @@ pub(crate) enum Turn<'a> {
 #[derive(Debug)]
 pub(crate) enum Attempted {
     /// The record says what.
-    Concluded { operation_id: String },
+    Concluded { operation_id: String, is_refused: bool },
     /// The record says `assigning`: a webhook has to be asked.
     Begun { operation_id: String },
     /// Nothing is written: the webhook has to be asked this, about what is in the view.
@@ -125,10 +127,12 @@ impl Service {
     ) -> Result<Accepted, RegisterError> {
         let claim = Claim { call, dps, request, evidence };
         match self.attempt(claim, Turn::First).await? {
-            Attempted::Concluded { operation_id } => Ok(Accepted { operation_id }),
+            Attempted::Concluded { operation_id, is_refused } => {
+                Ok(Accepted { operation_id, is_refused })
+            }
             Attempted::Begun { operation_id } => {
                 self.go_on(claim, operation_id.clone());
-                Ok(Accepted { operation_id })
+                Ok(Accepted { operation_id, is_refused: false })
             }
             // Only a further turn ends so.
             Attempted::Asks(..) | Attempted::Overtaken => {
@@ -195,6 +199,7 @@ impl Service {
                 protocol: call.protocol.to_owned(),
                 explanation: explanation.clone(),
             });
+            let is_refused = matches!(verdict, Verdict::Conclude(Conclusion::Disabled { .. }));
             let operation_id = match (turn, &verdict) {
                 (Turn::Further { .. }, Verdict::Consult(question)) => {
                     return Ok(Attempted::Asks(Box::new(question.clone()), Box::new(view)));
@@ -213,10 +218,17 @@ impl Service {
                 }
                 (Turn::Further { operation_id, .. }, _) => operation_id.to_owned(),
                 (Turn::First, _) => match self.standing(&verdict, &view, claim, now) {
-                    Some(operation_id) => return Ok(Attempted::Concluded { operation_id }),
+                    Some(operation_id) => {
+                        return Ok(Attempted::Concluded { operation_id, is_refused });
+                    }
                     None => self.operation_id(&view),
                 },
             };
+            if is_refused && !matches!(evidence, Evidence::Tpm(_)) && !self.records_refusal(dps) {
+                let present = view.registration.map(|found| found.value.operation_id);
+                let operation_id = present.unwrap_or(operation_id);
+                return Ok(Attempted::Concluded { operation_id, is_refused });
+            }
             let is_begun = matches!(verdict, Verdict::Consult(_));
             let mut record = record(&verdict, &view, claim, explanation, &operation_id, now);
             record.tpm = tpm(evidence, answered);
@@ -243,7 +255,7 @@ impl Service {
                     self.barrier(&changes).await?;
                     return Ok(match is_begun {
                         true => Attempted::Begun { operation_id },
-                        false => Attempted::Concluded { operation_id },
+                        false => Attempted::Concluded { operation_id, is_refused },
                     });
                 }
                 Err(Retry::Again) => {}
@@ -270,9 +282,45 @@ impl Service {
             {
                 Err(PollError::UnknownOperation)
             }
-            Err(PollError::UnknownRegistration) => Err(PollError::UnknownOperation),
+            Err(PollError::UnknownRegistration) => {
+                self.unrecorded(dps, registration_id, operation_id, evidence).await
+            }
             polled => polled,
         }
+    }
+
+    /// A poll of an operation that has no record: a refusal that was not written down is told by
+    /// judging again, to whoever shows the evidence for it.
+    async fn unrecorded(
+        &self,
+        dps: &ServiceName,
+        registration_id: &RegistrationId,
+        operation_id: &str,
+        evidence: &Evidence,
+    ) -> Result<Polled, PollError> {
+        let view = self.view(dps, registration_id, evidence).await?;
+        let view = view.ok_or(PollError::UnknownService)?;
+        let request = RegistrationRequest {
+            registration_id: registration_id.clone(),
+            api_version: String::new(),
+            payload: None,
+            csr: None,
+        };
+        let call = Call {
+            actor: format!("device {registration_id}"),
+            tracking_id: String::new(),
+            protocol: "poll",
+            from: None,
+        };
+        let claim = Claim { call: &call, dps, request: &request, evidence };
+        let now = self.now();
+        let Decision { verdict, explanation, .. } = decide(&request, evidence, &view, now);
+        if !matches!(verdict, Verdict::Conclude(Conclusion::Disabled { .. })) {
+            return Err(PollError::UnknownOperation);
+        }
+        let mut record = record(&verdict, &view, claim, explanation, operation_id, now);
+        record.etag = environment::etag(self.entropy.as_ref());
+        Ok(Polled::Disabled(Box::new(record)))
     }
 
     /// A device asks what its record says.

@@ -1,6 +1,6 @@
 //! What Muster costs, beside what TLS costs anyway: `cargo bench -p e2e`.
 //!
-//! Phases, all unless some are named: `registrations`, `lookups` (and starts), `bulk`, `tpm`.
+//! Phases, all unless some are named: `registrations`, `lookups` (and starts), `bulk`, `tpm`, `storm`.
 //! `--largest` looks up among ten million enrollments as well, which takes a while to write and
 //! some gigabytes; stores of enrollments are kept under the target folder for the next run.
 //! `--quick` makes all numbers small: it shows that the phases work, not what they cost.
@@ -33,6 +33,7 @@ mod registrations;
 mod seed;
 mod server;
 mod stats;
+mod storm;
 mod tpm;
 
 use std::path::PathBuf;
@@ -72,6 +73,11 @@ fn main() {
     {
         return bare::run(rest);
     }
+    if let Some((first, rest)) = arguments.split_first()
+        && first == storm::ARGUMENT
+    {
+        return storm::run_storm(rest);
+    }
     let plan = Plan::of(&arguments);
     server::build();
     machine::describe();
@@ -86,6 +92,9 @@ fn main() {
     }
     if plan.has("tpm") {
         tpm::run(&fresh_dir("tpm"), plan.quick);
+    }
+    if plan.has("storm") {
+        storm::run(&fresh_dir("storm"), plan.quick, plan.only.as_deref());
     }
 }
 

@@ -32,6 +32,11 @@ pub(crate) struct Server {
 impl Server {
     /// Starts one on a data directory; with a fixture where that is empty.
     pub(crate) fn start(data: &Path, fixture: Option<&Path>) -> Self {
+        Self::start_by(data, fixture, None)
+    }
+
+    /// As [`Server::start`], by a configuration file.
+    pub(crate) fn start_by(data: &Path, fixture: Option<&Path>, config: Option<&Path>) -> Self {
         let log = data.with_extension("log");
         let _ = fs::remove_file(&log);
         let mut command = Command::new(binary());
@@ -40,6 +45,9 @@ impl Server {
         command.args(["--monitoring", "127.0.0.1:0"]);
         if let Some(fixture) = fixture {
             command.arg("--fixture").arg(fixture);
+        }
+        if let Some(config) = config {
+            command.arg("--config").arg(config);
         }
         let begun = Instant::now();
         let mut process = Process::start(command, &log);

@@ -99,11 +99,11 @@ fn s_30_limits_are_read_with_their_use_and_set() {
         shell.prints(&format!("{create} --enrollment-id first"));
         assert_eq!(of("individualEnrollments"), "1\t1\n");
         let (_, told) = shell.fails(&format!("{create} --enrollment-id second"));
-        assert!(told.contains("there are 1 individual enrollments already"), "{told}");
+        assert!(told.contains("There are 1 individual enrollments already"), "{told}");
         shell.prints("muster iot dps update --set properties.quota.individualEnrollments=2");
         shell.prints(&format!("{create} --enrollment-id second"));
         let misspelt = "muster iot dps update --set properties.quota.individualEnrolments=3";
-        assert!(shell.fails(misspelt).1.contains("individualEnrolments"));
+        assert!(shell.fails(misspelt).1.contains("not the JSON that this call needs"));
     });
 }
 

@@ -32,6 +32,7 @@ pub(super) async fn answer(
     let id = &address.registration_id;
     log::registration(&dps, id);
     let told = |polled: Result<Polled, PollError>| {
+        gateway.polled(&polled, &asked.peer);
         let polled = polled.map_err(|error| faults::poll(&error))?;
         Ok::<_, WireError>(gateway.told(polled, Some(asked.host.as_str())))
     };
@@ -59,6 +60,7 @@ pub(super) async fn answer(
             };
             let call = Call { actor: format!("device {id}"), ..asked.call.clone() };
             let accepted = gateway.service.register(&call, &dps, &request, &evidence).await;
+            gateway.registered(&accepted, &asked.peer);
             match accepted {
                 Ok(accepted) => device::accepted(&accepted.operation_id),
                 Err(RegisterError::Challenge { authentication_key }) => {

@@ -169,6 +169,7 @@ impl Asked {
     pub(crate) fn signed_by(&self, name: &str) -> Call {
         self.noted.sign(name);
         diagnostics::policy(name);
+        self.peer.standing.let_in();
         self.noted.signed(&self.call)
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::num::NonZeroU32;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
@@ -9,6 +10,7 @@ use model::limits;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::counters::Counters;
+use super::storm::{Standing, Storm, Turn};
 
 /// How many connections may be open, and how many of them in their handshake.
 ///
@@ -19,6 +21,8 @@ pub struct Capacity {
     handshakes: Arc<Semaphore>,
     handshakes_by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
     was_full: Arc<AtomicBool>,
+    waiting: Arc<Semaphore>,
+    storm: Option<Arc<Storm>>,
 }
 
 impl Capacity {
@@ -32,7 +36,33 @@ impl Capacity {
             handshakes: room(handshakes_max),
             handshakes_by_address: Arc::default(),
             was_full: Arc::default(),
+            waiting: room(connections_max - connections_max / 4),
+            storm: None,
         }
+    }
+
+    /// The same room, where addresses whose devices were refused share so many connections a
+    /// second. At most three quarters of the room may wait for that.
+    #[must_use]
+    pub fn with_refused_per_second(mut self, per_second: NonZeroU32) -> Self {
+        self.storm = Some(Arc::new(Storm::new(per_second)));
+        self
+    }
+
+    /// Where it is told what becomes of a connection from this address.
+    pub(super) fn standing(&self, address: IpAddr) -> Standing {
+        Standing::of(self.storm.as_ref(), network(address))
+    }
+
+    /// When a connection from this address is served.
+    pub(super) fn turn(&self, address: IpAddr) -> Turn {
+        self.storm.as_ref().map_or(Turn::Now, |storm| storm.turn(network(address)))
+    }
+
+    /// A place among the connections that wait for their turn, if there is one.
+    pub(super) fn place_for_waiting(&self) -> Option<Place> {
+        let permit = self.waiting.clone().try_acquire_owned().ok()?;
+        Some(Place { _permit: Some(permit) })
     }
 
     /// Waits for a place among the connections, then for one among the handshakes; none for an

@@ -7,15 +7,16 @@ use std::time::Duration;
 
 use rustls::server::Acceptor;
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, sleep, timeout};
 use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 
 use super::Handler;
-use super::capacity::Places;
-use super::counters::Counters;
+use super::capacity::{Capacity, Place, Places};
+use super::counters::{Counters, Throttled};
+use super::storm::{Standing, Turn};
 use crate::peer::{Peer, normal_server_name};
 use crate::tls::TlsPort;
 
@@ -30,6 +31,15 @@ pub struct Accepted {
     pub shutdown: CancellationToken,
 }
 
+/// A connection that waits for its turn.
+pub(super) struct Waiting {
+    pub(super) stream: TcpStream,
+    pub(super) address: SocketAddr,
+    pub(super) standing: Standing,
+    pub(super) turn: Turn,
+    pub(super) place: Place,
+}
+
 /// What every connection of a listener shares.
 pub(super) struct Connection {
     pub(super) tls: TlsPort,
@@ -41,16 +51,41 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Lets a connection of a refused address wait for its turn, then serves it.
+    pub(super) async fn wait(self: Arc<Self>, waiting: Waiting, capacity: Capacity) {
+        let Waiting { stream, address, standing, turn, place } = waiting;
+        let (wait, what) = match turn {
+            Turn::Now => (Duration::ZERO, Throttled::Waited),
+            Turn::After(wait) => (wait, Throttled::Waited),
+            Turn::Never(wait) => (wait, Throttled::Dropped),
+        };
+        self.counters.count_throttled(what);
+        tokio::select! {
+            () = sleep(wait) => {}
+            () = self.shutdown.cancelled() => return,
+        }
+        if what == Throttled::Dropped {
+            return;
+        }
+        let places = capacity.admit(address.ip(), &self.counters).await;
+        drop(place);
+        if let Some(places) = places {
+            self.serve(stream, address, standing, places).await;
+        }
+    }
+
     /// Serves one client; `places` are free again as soon as each is no longer needed.
     pub(super) async fn serve(
         self: Arc<Self>,
         tcp: TcpStream,
         address: SocketAddr,
+        standing: Standing,
         places: Places,
     ) {
         let Places { connection: _place, handshake: handshake_place } = places;
         let started = Instant::now();
-        let handshake = timeout(self.handshake_timeout, handshake(tcp, address, &self.tls));
+        let handshake =
+            timeout(self.handshake_timeout, handshake(tcp, address, standing, &self.tls));
         let outcome = tokio::select! {
             outcome = handshake => outcome,
             () = self.shutdown.cancelled() => return,
@@ -85,6 +120,7 @@ impl Connection {
 async fn handshake(
     tcp: TcpStream,
     address: SocketAddr,
+    standing: Standing,
     tls: &TlsPort,
 ) -> io::Result<(TlsStream<TcpStream>, Peer)> {
     // Requests and answers are small and wait for each other.
@@ -93,7 +129,7 @@ async fn handshake(
     let server_name = start.client_hello().server_name().map(normal_server_name);
     let config = tls.config_for(server_name.as_deref());
     let stream = start.into_stream(config).await?;
-    let peer = Peer::of(address, server_name, stream.get_ref().1);
+    let peer = Peer::of(address, server_name, standing, stream.get_ref().1);
     Ok((stream, peer))
 }
 

@@ -17,6 +17,17 @@ pub struct Counters {
     handlers_panicked: AtomicU64,
     handshake_durations: Durations,
     listening: AtomicU64,
+    throttled_waited: AtomicU64,
+    throttled_dropped: AtomicU64,
+}
+
+/// What becomes of a connection of an address whose devices were refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Throttled {
+    /// It waited for its turn.
+    Waited,
+    /// It was dropped: more came than could be served in time.
+    Dropped,
 }
 
 /// One reading of [`Counters`]; the numbers are read one after the other.
@@ -37,6 +48,10 @@ pub struct Counts {
     pub handshakes_timed_out: u64,
     /// Handlers that panicked; each is a bug.
     pub handlers_panicked: u64,
+    /// Connections of refused addresses that waited for their turn.
+    pub throttled_waited: u64,
+    /// Connections of refused addresses that were dropped.
+    pub throttled_dropped: u64,
 }
 
 impl Counters {
@@ -50,6 +65,8 @@ impl Counters {
             handshakes_failed: self.handshakes_failed.load(Ordering::Relaxed),
             handshakes_timed_out: self.handshakes_timed_out.load(Ordering::Relaxed),
             handlers_panicked: self.handlers_panicked.load(Ordering::Relaxed),
+            throttled_waited: self.throttled_waited.load(Ordering::Relaxed),
+            throttled_dropped: self.throttled_dropped.load(Ordering::Relaxed),
         }
     }
 
@@ -84,6 +101,13 @@ impl Counters {
     pub(super) fn count_handshake_completed(&self, took: Duration) {
         add_one(&self.handshakes_completed);
         self.handshake_durations.observe(took);
+    }
+
+    pub(super) fn count_throttled(&self, what: Throttled) {
+        add_one(match what {
+            Throttled::Waited => &self.throttled_waited,
+            Throttled::Dropped => &self.throttled_dropped,
+        });
     }
 
     pub(super) fn count_handshake_failed(&self) {

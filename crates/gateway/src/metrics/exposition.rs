@@ -14,7 +14,7 @@ use service::{Attesting, Service};
 use super::Metrics;
 use super::names::{self, Described, Value};
 use super::operation::Handshake;
-use crate::listener::Counters;
+use crate::listener::{Counters, Throttled};
 use crate::tls::CertificateStatus;
 
 /// What others count, and is read when it is asked for.
@@ -47,6 +47,7 @@ impl Exposition {
         register.add(&names::REGISTRATION_ATTEMPTS, metrics.registration_attempts.clone());
         register.add(&names::VERDICTS, metrics.verdicts.clone());
         register.add(&names::CERTIFICATES_ISSUED, metrics.certificates_issued.clone());
+        register.add(&names::REFUSALS_UNRECORDED, metrics.refusals_unrecorded.clone());
         register.add(&names::SIGN_INS, metrics.sign_ins.clone());
         register.add(&names::SESSIONS_CLOSED, metrics.sessions_closed.clone());
         register.add(&names::KILL_LATENCY, metrics.kill_latency.0.clone());
@@ -124,6 +125,14 @@ impl Collector for Readings {
         ] {
             let labels = names::HANDSHAKES.with([outcome.into()]);
             ConstCounter::new(value).encode(handshakes.encode_family(&labels)?)?;
+        }
+        let mut throttled = begin(&mut encoder, &names::THROTTLED)?;
+        for (outcome, value) in [
+            (Throttled::Waited, counts.throttled_waited),
+            (Throttled::Dropped, counts.throttled_dropped),
+        ] {
+            let labels = names::THROTTLED.with([outcome.into()]);
+            ConstCounter::new(value).encode(throttled.encode_family(&labels)?)?;
         }
         let faulty = i64::try_from(self.certificates.faulty()).unwrap_or(i64::MAX);
         ConstGauge::new(faulty).encode(begin(&mut encoder, &names::CERTIFICATES_FAULTY)?)?;

@@ -53,6 +53,7 @@ pub struct Metrics {
     registration_attempts: Counters,
     verdicts: Counters,
     certificates_issued: Counters,
+    refusals_unrecorded: Counters,
     sign_ins: Counters,
     sessions_closed: Counters,
     kill_latency: Durations,
@@ -76,6 +77,7 @@ impl Default for Metrics {
             registration_attempts: Family::default(),
             verdicts: Family::default(),
             certificates_issued: Family::default(),
+            refusals_unrecorded: Family::default(),
             sign_ins: Family::default(),
             sessions_closed: Family::default(),
             kill_latency: Durations::default(),
@@ -142,6 +144,9 @@ impl Observer for Metrics {
             }
             Observed::CertificateIssued { dps } => {
                 count(&self.certificates_issued, &names::CERTIFICATES_ISSUED, [dps.into()]);
+            }
+            Observed::RefusalUnrecorded { dps } => {
+                count(&self.refusals_unrecorded, &names::REFUSALS_UNRECORDED, [dps.into()]);
             }
             Observed::Assignment { dps, hub } => {
                 let values = [dps.into(), hub.into()];

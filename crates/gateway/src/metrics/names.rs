@@ -18,6 +18,7 @@ use service::observe::{
 };
 
 use super::operation::{Handshake, Operation, Outcome};
+use crate::listener::Throttled;
 use crate::tls::{CertificateKind, KeyKind};
 
 /// What a metric is.
@@ -164,6 +165,14 @@ pub const CERTIFICATES_ISSUED: Described = counter(
     &[DPS],
     "Certificates that were issued to registering devices",
 );
+
+/// Refusals that were not written down.
+pub const REFUSALS_UNRECORDED: Described = counter(
+    "muster_dps_refusals_unrecorded_total",
+    "refusals",
+    &[DPS],
+    "Refusals by a disabled entry that were told and not written down, since too many came",
+);
 /// Devices that sign in to a hub.
 pub const SIGN_INS: Described = counter(
     "muster_hub_sign_ins_total",
@@ -306,6 +315,13 @@ pub const CONNECTIONS_WAITED: Described = counter(
     &[],
     "Accepted connections that had to wait for room",
 );
+/// Connections of refused addresses.
+pub const THROTTLED: Described = counter(
+    "muster_connections_throttled_total",
+    "connections",
+    &[OUTCOME],
+    "Connections of addresses whose devices were refused that had to wait, or were dropped",
+);
 /// Handlers that panicked.
 pub const PANICS: Described = counter(
     "muster_connections_panicked_total",
@@ -364,12 +380,13 @@ pub const CERTIFICATES_FAULTY: Described = Described {
 };
 
 /// Every metric.
-pub const ALL: [Described; 34] = [
+pub const ALL: [Described; 36] = [
     ATTESTATION_ATTEMPTS,
     DEVICE_ASSIGNMENTS,
     REGISTRATION_ATTEMPTS,
     VERDICTS,
     CERTIFICATES_ISSUED,
+    REFUSALS_UNRECORDED,
     SIGN_INS,
     SESSIONS,
     SESSIONS_CLOSED,
@@ -391,6 +408,7 @@ pub const ALL: [Described; 34] = [
     CONNECTIONS,
     ACCEPT_ERRORS,
     CONNECTIONS_WAITED,
+    THROTTLED,
     PANICS,
     HANDSHAKES,
     HANDSHAKE_DURATION,
@@ -525,6 +543,7 @@ words!(DeliveryOutcome { Delivered => "delivered", Retried => "retried", Dead =>
 words!(Closing { Denied => "denied", TakenOver => "taken_over" });
 words!(Outcome { Answered => "answered", Refused => "refused", Error => "error" });
 words!(Handshake { Completed => "completed", Failed => "failed", TimedOut => "timed_out" });
+words!(Throttled { Waited => "waited", Dropped => "dropped" });
 words!(CertificateKind { Own => "own", DevelopmentCa => "development_ca" });
 words!(Holder { Ca => "ca", Group => "group" });
 words!(KeyKind { Ecdsa => "ecdsa", Rsa => "rsa" });

@@ -34,6 +34,7 @@ fn everything(metrics: &Metrics) {
         metrics.observe(&Observed::Verdict { dps, verdict });
     }
     metrics.observe(&Observed::CertificateIssued { dps });
+    metrics.observe(&Observed::RefusalUnrecorded { dps });
     metrics.observe(&Observed::Assignment { dps, hub });
     for &status in SignInOutcome::ALL {
         metrics.observe(&Observed::SignIn { hub, status });

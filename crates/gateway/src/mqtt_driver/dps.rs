@@ -167,6 +167,7 @@ impl Device {
         };
         let accepted =
             gateway.service.register(call, &self.service, &request, &self.evidence).await;
+        gateway.registered(&accepted, &self.peer);
         match accepted {
             Ok(accepted) => Ok(device::accepted(&accepted.operation_id)),
             Err(error) => Err(faults::register(&error)),
@@ -180,6 +181,7 @@ impl Device {
     ) -> Result<device::Answer, WireError> {
         let id = &self.claim.registration_id;
         let polled = gateway.service.poll(&self.service, id, operation_id, &self.evidence).await;
+        gateway.polled(&polled, &self.peer);
         let polled = polled.map_err(|error| faults::poll(&error))?;
         let (record, shown) = gateway.told(polled, self.peer.server_name.as_deref());
         Ok(device::polled(&record, operation_id, id, shown))

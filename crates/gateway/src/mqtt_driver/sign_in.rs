@@ -67,12 +67,16 @@ impl Driver {
         });
         let answered = match client {
             Ok(client) => {
+                if matches!(client, Client::Hub(_)) {
+                    self.peer.standing.let_in();
+                }
                 self.client = client;
                 let now = self.epoch.elapsed();
                 // No state is ever kept: C# aborts on a session that is present.
                 self.connection.accept(now, SessionPresent::No)
             }
             Err(refusal) => {
+                self.peer.standing.refused();
                 tracing::debug!(peer.address = %self.peer.address, ?refusal, "CONNECT refused");
                 self.connection.refuse(connect_refusal(refusal))
             }

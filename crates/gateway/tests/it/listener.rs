@@ -1,6 +1,7 @@
 //! The accept path: deadlines, limits, drain, and that one connection's fault stays its own.
 
 use std::io::ErrorKind;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -263,4 +264,56 @@ async fn a_handler_s_end_frees_its_connection() {
         client.handshake(&server).await.unwrap();
         ends.recv().await.unwrap();
     }
+}
+
+/// A server whose every client is refused, after the first three; one refused connection is served
+/// a second.
+async fn after_three_refusals() -> (Server, Client) {
+    let (refused, mut refusals) = mpsc::unbounded_channel();
+    let handler: Handler = Arc::new(move |mut accepted| {
+        let refused = refused.clone();
+        Box::pin(async move {
+            accepted.peer.standing.refused();
+            let _ = refused.send(());
+            let _ = accepted.stream.write_all(b"!").await;
+            let _ = accepted.stream.shutdown().await;
+        })
+    });
+    let capacity = Capacity::default().with_refused_per_second(NonZeroU32::MIN);
+    let server = Server::start(Setup { capacity, ..setup() }, handler);
+    let client = Client::new(TLS_1_2, None);
+    for _ in 0..3 {
+        client.handshake(&server).await.unwrap();
+        refusals.recv().await.unwrap();
+    }
+    assert_eq!(server.counts().throttled_waited, 0, "two refusals, and a turn that was free");
+    (server, client)
+}
+
+#[tokio::test]
+async fn s_35_connections_of_a_refused_address_wait_for_their_turn() {
+    let (server, client) = after_three_refusals().await;
+    let shake = || client.handshake(&server);
+    let (one, two, three) = tokio::join!(shake(), shake(), shake());
+    assert!(one.is_ok() && two.is_ok() && three.is_ok(), "each has its turn");
+    assert!(server.counts().throttled_waited >= 1, "{:?}", server.counts());
+    assert_eq!(server.counts().throttled_dropped, 0);
+}
+
+#[tokio::test]
+async fn s_35_more_than_can_be_served_in_time_are_dropped_and_hold_up_no_shutdown() {
+    let (server, _client) = after_three_refusals().await;
+    let mut storm = Vec::new();
+    for _ in 0..30 {
+        storm.push(server.tcp().await);
+    }
+    server.counted(|counts| counts.throttled_dropped >= 10).await;
+    let mut last = storm.pop().unwrap();
+    let ended = timeout(Duration::from_secs(60), last.read(&mut [0; 1])).await;
+    assert!(matches!(ended.unwrap(), Ok(0) | Err(_)), "it never gets an answer");
+    for _ in 0..30 {
+        storm.push(server.tcp().await);
+    }
+    server.shutdown.cancel();
+    assert_eq!(server.drained().await, Drained { aborted: 0 });
 }

@@ -202,6 +202,57 @@ async fn s_c9_s_35_a_retry_storm_leaves_one_record() {
     assert_eq!(page.rows.len(), 1);
 }
 
+/// How many refusals are written down at once by default.
+const REFUSALS_AT_ONCE: usize = 1_001;
+
+#[tokio::test]
+async fn s_35_refusals_beyond_a_rate_are_told_and_not_written() {
+    let w = World::new().await;
+    w.put_group("g", &keyed(2)).await;
+    let evidence_of = |name: &str| w.token(name, &key(2).derive(name));
+    let known = evidence_of("known");
+    assert_eq!(w.outcome("known", &known).await, "assigned");
+    let mut disabled = keyed(2);
+    disabled["provisioningStatus"] = "disabled".into();
+    w.put_group("g", &disabled).await;
+    for number in 0..REFUSALS_AT_ONCE {
+        let name = format!("dev-{number}");
+        assert!(w.register(&name, &evidence_of(&name)).await.unwrap().is_refused);
+    }
+    let late = evidence_of("late");
+    assert_eq!(w.outcome("late", &late).await, "disabled", "told by judging again");
+    assert!(w.record("late").await.is_none());
+    assert_eq!(w.outcome("known", &known).await, "disabled");
+    let record = w.record("known").await.unwrap();
+    assert_eq!(record.status, RegistrationStatus::Assigned, "as it was written last");
+    w.clock.advance(60);
+    assert_eq!(w.outcome("known", &known).await, "disabled");
+    assert_eq!(w.record("known").await.unwrap().status, RegistrationStatus::Disabled);
+}
+
+#[tokio::test]
+async fn m_27_s_35_what_was_not_written_outlives_no_enable_and_tells_no_stranger() {
+    let w = World::new().await;
+    let mut disabled = keyed(2);
+    disabled["provisioningStatus"] = "disabled".into();
+    w.put_group("g", &disabled).await;
+    let evidence_of = |name: &str| w.token(name, &key(2).derive(name));
+    for number in 0..REFUSALS_AT_ONCE {
+        let name = format!("dev-{number}");
+        w.register(&name, &evidence_of(&name)).await.unwrap();
+    }
+    let evidence = evidence_of("late");
+    let refused = w.register("late", &evidence).await.unwrap();
+    assert!(refused.is_refused);
+    let stranger = w.token("late", &key(9).derive("late"));
+    let polled = w.poll("late", &refused.operation_id, &stranger).await;
+    assert!(matches!(polled, Err(PollError::UnknownOperation)), "{polled:?}");
+    w.put_group("g", &keyed(2)).await;
+    let polled = w.poll("late", &refused.operation_id, &evidence).await;
+    assert!(matches!(polled, Err(PollError::UnknownOperation)), "it registers again: {polled:?}");
+    assert_eq!(w.outcome("late", &evidence).await, "assigned");
+}
+
 #[tokio::test]
 async fn a_standing_refusal_is_not_written_again_and_again() {
     let w = World::new().await;
