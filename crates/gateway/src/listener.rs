@@ -161,24 +161,26 @@ async fn accept_all(
         let (stream, address) = accept(next, &mut pause, &connection.counters).await;
         connection.counters.count_accepted();
         let standing = capacity.standing(address.ip());
-        let turn = capacity.turn(address.ip());
-        if turn != Turn::Now {
-            match capacity.place_for_waiting() {
+        let places = match capacity.turn(address.ip()) {
+            // One connection per listener waits here for room; the others wait in the backlog.
+            Turn::Now => {
+                let places = capacity.admit(address.ip(), &connection.counters).await;
+                places.ok_or(Turn::Never)
+            }
+            turn => Err(turn),
+        };
+        match places {
+            Ok(places) => {
+                tasks.spawn(connection.clone().serve(stream, address, standing, places));
+            }
+            Err(turn) => match capacity.place_for_waiting() {
                 Some(place) => {
-                    let capacity = capacity.clone();
                     let waiting = Waiting { stream, address, standing, turn, place };
-                    tasks.spawn(connection.clone().wait(waiting, capacity));
+                    tasks.spawn(connection.clone().wait(waiting, capacity.clone()));
                 }
                 None => connection.counters.count_throttled(Throttled::Dropped),
-            }
-            continue;
+            },
         }
-        // One connection per listener waits here for room; the others wait in the backlog.
-        let Some(places) = capacity.admit(address.ip(), &connection.counters).await else {
-            tracing::debug!(peer.address = %address, "too many handshakes of one address");
-            continue;
-        };
-        tasks.spawn(connection.clone().serve(stream, address, standing, places));
     }
 }
 

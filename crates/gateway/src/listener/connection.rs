@@ -16,7 +16,7 @@ use tracing::Instrument;
 use super::Handler;
 use super::capacity::{Capacity, Place, Places};
 use super::counters::{Counters, Throttled};
-use super::storm::{Standing, Turn};
+use super::storm::{Standing, Turn, held_for};
 use crate::peer::{Peer, normal_server_name};
 use crate::tls::TlsPort;
 
@@ -57,7 +57,7 @@ impl Connection {
         let (wait, what) = match turn {
             Turn::Now => (Duration::ZERO, Throttled::Waited),
             Turn::After(wait) => (wait, Throttled::Waited),
-            Turn::Never(wait) => (wait, Throttled::Dropped),
+            Turn::Never => (held_for(address.port()), Throttled::Dropped),
         };
         self.counters.count_throttled(what);
         tokio::select! {

@@ -25,9 +25,11 @@ const REFUSALS_IN_A_ROW: u8 = 2;
 const REMEMBERED_FOR: Duration = Duration::from_secs(600);
 /// Addresses that are remembered; what comes beyond is served like everybody.
 const ADDRESSES_MAX: usize = 65_536;
-/// How long a connection is held that is not served: dropped at once, its device would be back at
-/// once, which costs more.
-const HELD_FOR: Duration = limits::HANDSHAKE_TIMEOUT;
+/// The least time that a connection is held which is not served: dropped at once, its device would
+/// be back at once, which costs more.
+const HELD_FOR_MIN: Duration = limits::REFUSED_CONNECTION_WAIT_MAX;
+/// What the port of a client adds at the most.
+const HELD_FOR_SPREAD: Duration = Duration::from_secs(5);
 /// How often the forgotten ones are cleared away for new ones, at the most.
 const CLEARED_EVERY: Duration = Duration::from_secs(1);
 
@@ -38,8 +40,15 @@ pub(super) enum Turn {
     Now,
     /// After this wait, in the order of arrival.
     After(Duration),
-    /// There are more than can be served in time: it is dropped after this wait.
-    Never(Duration),
+    /// There are more than can be served in time: it is held for a while and dropped.
+    Never,
+}
+
+/// How long a connection is held that is not served. Devices that came together do not come back
+/// together: their ports differ, which fill the backlog of the listener otherwise.
+pub(super) fn held_for(port: u16) -> Duration {
+    const SHARES: u32 = 1_000;
+    HELD_FOR_MIN + HELD_FOR_SPREAD * (u32::from(port) % SHARES) / SHARES
 }
 
 /// Addresses whose devices were refused, as a function of time since any moment.
@@ -91,7 +100,7 @@ impl Refusals {
         match self.pace.turn(now) {
             Some(Duration::ZERO) => Turn::Now,
             Some(wait) => Turn::After(wait),
-            None => Turn::Never(HELD_FOR),
+            None => Turn::Never,
         }
     }
 
@@ -236,7 +245,7 @@ mod tests {
         refused_twice(&mut refusals, address(1), SECOND);
         let turns: Vec<Turn> = (0..60).map(|_| refusals.turn(address(1), SECOND)).collect();
         assert_eq!(turns[50], Turn::After(limits::REFUSED_CONNECTION_WAIT_MAX));
-        assert_eq!(turns[51], Turn::Never(HELD_FOR));
+        assert_eq!(turns[51], Turn::Never);
         let later = SECOND + SECOND / 10;
         assert_eq!(
             refusals.turn(address(1), later),
@@ -286,6 +295,16 @@ mod tests {
         assert_eq!(refusals.turn(address(1), later), Turn::Now);
         refusals.refused(address(1), later);
         assert_eq!(refusals.turn(address(1), later), Turn::Now, "one in a row");
+    }
+
+    #[test]
+    fn s_35_what_came_together_and_was_dropped_does_not_come_back_together() {
+        let mut held: Vec<Duration> = (32_768..33_768).map(held_for).collect();
+        held.sort_unstable();
+        held.dedup();
+        assert_eq!(held.len(), 1_000);
+        assert!(held.iter().all(|held| *held >= limits::REFUSED_CONNECTION_WAIT_MAX));
+        assert!(held.iter().all(|held| *held < limits::HANDSHAKE_TIMEOUT));
     }
 
     #[test]

@@ -320,7 +320,7 @@ pub const THROTTLED: Described = counter(
     "muster_connections_throttled_total",
     "connections",
     &[OUTCOME],
-    "Connections of addresses whose devices were refused that had to wait, or were dropped",
+    "Connections that had to wait since devices of their address were refused, or were dropped since too many of it came",
 );
 /// Handlers that panicked.
 pub const PANICS: Described = counter(
