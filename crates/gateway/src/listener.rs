@@ -167,7 +167,7 @@ async fn accept_all(
                 let places = capacity.admit(address.ip(), &connection.counters).await;
                 places.ok_or(Turn::Never)
             }
-            turn => Err(turn),
+            turn @ (Turn::After(_) | Turn::Never) => Err(turn),
         };
         match places {
             Ok(places) => {
