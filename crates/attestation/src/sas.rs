@@ -11,6 +11,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::Timestamp;
 use model::limits::{SAS_BYTES_MAX, SAS_CLOCK_SKEW};
+use serde::{Deserialize, Serialize};
 
 use crate::SymmetricKey;
 
@@ -25,7 +26,7 @@ const SCHEME: &str = "SharedAccessSignature";
 /// A token as it was sent: parsed, not yet believed.
 ///
 /// Its `Debug` leaves the signature out.
-#[derive(Clone)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct SasToken {
     raw_resource: String,
     resource: String,

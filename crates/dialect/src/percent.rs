@@ -36,7 +36,6 @@ fn byte_of(digits: &[u8]) -> Option<u8> {
 }
 
 /// Encodes all but the unreserved characters. Source: RFC 3986 §2.3.
-#[cfg(test)]
 pub(crate) fn encoded(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {

@@ -8,15 +8,17 @@ use model::{
     CertificateName, DeviceId, EnrollmentGroupId, Etag, HostName, IdScope, PolicyName,
     RegistrationId, Revision, ServiceName, Timestamp,
 };
+use provisioning::decide::{HubCredential, Placement, TwinPlan};
 use provisioning::enrollment::{AllocationPolicy, EntryId, EntryRef, Mechanism, Stamp};
 use provisioning::explain::{Explanation, Outcome};
-use provisioning::instance::{CaCertificate, Dps, LinkedHub};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota, RemoteHub};
 use provisioning::issuance::{CredentialPolicy, Issuance, Issued, Made, make_issuing, make_root};
 use provisioning::quota::Quota;
 use provisioning::registration::{
     Assigned, Failure, FailureKind, Registration, RegistrationStatus, Substatus,
 };
-use provisioning::view::{InstanceView, Versioned};
+use provisioning::remote::{Job, Phase};
+use provisioning::view::{Evidence, InstanceView, RegistrationRequest, Versioned};
 use rcgen::{CertificateParams, DistinguishedName, DnType, KeyPair};
 
 pub(crate) const NOW: Timestamp = Timestamp::from_unix_seconds(1_893_456_000);
@@ -139,6 +141,7 @@ pub(crate) fn instance() -> InstanceView {
         host: HostName::parse(name).unwrap(),
         allocation_weight: 1,
         apply_allocation_policy: true,
+        remote: None,
     };
     let root = CaCertificate {
         name: CertificateName::parse("root").unwrap(),
@@ -203,4 +206,52 @@ pub(crate) fn issuance() -> Issuance {
     };
     let policies = vec![policy("fleet", None), policy("gone", Some(NOW))];
     Issuance { root: Some(root.clone()), policies }
+}
+
+/// A link to a hub that lives elsewhere.
+pub(crate) fn far_link() -> LinkedHub {
+    LinkedHub {
+        host: HostName::parse("far.example.com").unwrap(),
+        allocation_weight: 1,
+        apply_allocation_policy: true,
+        remote: Some(RemoteHub {
+            authority: "far.example.com:8443".to_owned(),
+            policy: PolicyName::parse("registryReadWrite").unwrap(),
+            key: key(3),
+        }),
+    }
+}
+
+/// A job that moves a device from `hub1.localhost` to that hub.
+pub(crate) fn job() -> Job {
+    let at =
+        |hub: &str| Assigned { hub: HostName::parse(hub).unwrap(), device_id: device_id("dev-1") };
+    Job {
+        dps: ServiceName::parse("dps").unwrap(),
+        operation_id: OPERATION.to_owned(),
+        request: RegistrationRequest {
+            registration_id: id("dev-1"),
+            api_version: "2021-06-01".to_owned(),
+            payload: None,
+        },
+        evidence: Evidence::None,
+        consulted: None,
+        place: Placement {
+            entry: EntryRef { id: individual_entry(), created: stamp().created },
+            to: at("far.example.com"),
+            substatus: Substatus::DeviceDataMigrated,
+            credential: HubCredential::Sas { primary: key(1), secondary: key(2) },
+            twin: TwinPlan::Migrate,
+            initial_tags: serde_json::Map::new(),
+            initial_desired: serde_json::Map::new(),
+            iot_edge: None,
+            payload: None,
+            from: Some(at("hub1.localhost")),
+        },
+        made: None,
+        to: far_link().remote,
+        from: None,
+        phase: Phase::Begun,
+        begun: NOW,
+    }
 }

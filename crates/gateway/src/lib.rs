@@ -12,6 +12,7 @@
 pub mod diagnostics;
 mod faults;
 pub mod http;
+mod https;
 pub mod issuers;
 pub mod listener;
 mod log;
@@ -20,6 +21,7 @@ pub mod monitoring;
 pub mod mqtt_driver;
 pub mod peer;
 mod presented;
+pub mod registries;
 #[cfg(test)]
 mod tests;
 pub mod tls;

@@ -107,7 +107,7 @@ impl World {
         let made = service.put_dps(&call(), &dps, DpsRequest::default()).await.unwrap();
         let hub = ServiceName::parse("hub1").unwrap();
         let hub = service.put_hub(&call(), &hub, HubRequest::default()).await.unwrap();
-        let link = LinkRequest { allocation_weight: 1, apply_allocation_policy: true };
+        let link = LinkRequest::default();
         service.put_link(&call(), &dps, &hub.host, &link).await.unwrap();
         Self::of(service, metrics, made.id_scope.to_string())
     }

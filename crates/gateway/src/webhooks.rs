@@ -15,21 +15,20 @@ use attestation::SymmetricKey;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use dialect::rest::{JSON, webhook};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::Full;
 use hyper::body::Bytes;
-use hyper::client::conn::http1;
 use hyper::http::request::Builder;
 use hyper::http::response::Parts;
 use hyper::{Method, Request, Uri, header};
-use hyper_util::rt::TokioIo;
 use model::limits;
 use provisioning::allocation::custom::{Answer, NoAnswer};
 use rustls::ClientConfig;
-use rustls_pki_types::ServerName;
 use service::{Clock, Inquiry, Webhooks};
 use tokio::net::TcpStream;
 use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use crate::https;
 
 const HTTPS: u16 = 443;
 /// The waits between the tries of one question; a try more than waits.
@@ -60,6 +59,18 @@ enum Miss {
     Passing(String),
 }
 
+impl From<https::Miss> for Miss {
+    fn from(miss: https::Miss) -> Self {
+        match miss {
+            https::Miss::Passing(because) => Self::Passing(because),
+            // A certificate that is not trusted now is not in a second either.
+            https::Miss::Hopeless(because)
+            | https::Miss::NoTls { because, .. }
+            | https::Miss::Unreadable(because) => Self::Final(because),
+        }
+    }
+}
+
 impl Client {
     /// A client that trusts as it is told.
     pub fn new(trust: Trust, clock: Arc<dyn Clock>) -> Self {
@@ -76,48 +87,21 @@ impl Client {
         let connecting = timeout(limits::WEBHOOK_CONNECT_TIMEOUT, self.connect(url, host));
         let stream =
             connecting.await.map_err(|_| Miss::Passing("it took no connection".to_owned()))??;
-        let lost = |error: hyper::Error| Miss::Passing(format!("the connection broke: {error}"));
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(lost)?;
-        let exchange = async {
-            let (head, body) = sender.send_request(request).await.map_err(lost)?.into_parts();
-            let read = Limited::new(body, limits::WEBHOOK_ANSWER_BYTES_MAX);
-            match read.collect().await {
-                Ok(collected) => Ok((head, collected.to_bytes())),
-                Err(error) => Err(Miss::Final(format!("its answer can not be read: {error}"))),
-            }
-        };
-        tokio::select! {
-            answer = exchange => answer,
-            Err(error) = connection => Err(lost(error)),
-        }
+        let exchanged = https::exchange(stream, request, limits::WEBHOOK_ANSWER_BYTES_MAX).await;
+        exchanged.map_err(Miss::from)
     }
 
-    async fn connect(
-        &self,
-        url: &Uri,
-        host: &str,
-    ) -> Result<tokio_rustls::client::TlsStream<TcpStream>, Miss> {
+    async fn connect(&self, url: &Uri, host: &str) -> Result<TlsStream<TcpStream>, Miss> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
-        let name = ServerName::try_from(host.to_owned())
-            .map_err(|_| Miss::Final(format!("{host} is no host name")))?;
         let addresses = self.addresses(host, url.port_u16().unwrap_or(HTTPS)).await?;
-        let tcp = TcpStream::connect(&*addresses).await.map_err(|error| {
-            Miss::Passing(format!("it can not be reached at {addresses:?}: {error}"))
-        })?;
-        let connector = TlsConnector::from(Arc::clone(&self.trust.tls));
-        connector.connect(name, tcp).await.map_err(|error| {
-            // rustls' own words; a certificate that is not trusted now is not in a second either.
-            Miss::Final(format!("no TLS with it: {error}"))
-        })
+        https::connect(&self.trust.tls, host, &addresses).await.map_err(Miss::from)
     }
 
     /// The addresses of a host that may be asked.
     async fn addresses(&self, host: &str, port: u16) -> Result<Vec<SocketAddr>, Miss> {
-        let found = tokio::net::lookup_host((host, port)).await;
-        let found = found
-            .map_err(|error| Miss::Passing(format!("{host} can not be looked up: {error}")))?;
+        let found = https::addresses(host, port).await.map_err(Miss::from)?;
         let (allowed, refused): (Vec<_>, Vec<_>) = found
+            .into_iter()
             .partition(|address| self.trust.private_addresses || address::is_public(address.ip()));
         match (allowed.is_empty(), refused.first()) {
             (false, _) => Ok(allowed),

@@ -166,5 +166,23 @@ pub const EVENT_LIFE_MINUTES_MAX: u32 = 1440;
 pub const CONNECTIONS_TOLD_MAX: usize = 10_000;
 /// Dead letters of one page, and of one commit. Source: ours.
 pub const DEAD_LETTERS_PAGE: usize = 100;
+/// How long a registration waits for a hub elsewhere that does not answer. Source: ours.
+pub const REMOTE_HUB_PATIENCE: Duration = Duration::from_secs(30);
+/// How long a connection to a hub elsewhere and its handshake may take. Source: ours.
+pub const REMOTE_HUB_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a hub elsewhere may take for one answer. Source: ours.
+pub const REMOTE_HUB_TIMEOUT: Duration = Duration::from_secs(10);
+/// The largest answer of a hub elsewhere, in bytes. Source: ours; a twin with metadata fits.
+pub const REMOTE_HUB_ANSWER_BYTES_MAX: usize = 1024 * 1024;
+/// How long a token for a hub elsewhere is good. Source: ours.
+pub const REMOTE_HUB_TOKEN_LIFETIME: Duration = Duration::from_secs(300);
+/// How often jobs that nobody works on are taken up. Source: ours.
+pub const JOBS_SWEPT_EVERY: Duration = Duration::from_secs(10);
+/// Jobs that are taken up at once. Source: ours.
+pub const JOBS_AT_ONCE: usize = 32;
+/// Phases that a job may enter before it rests for a while. Source: ours; four do.
+pub const JOB_TURNS_MAX: usize = 16;
+/// Jobs of an instance that are listed. Source: ours.
+pub const JOBS_SHOWN_MAX: usize = 1_000;
 /// How long a shutting-down server waits for its connections. Source: ours.
 pub const DRAIN_TIMEOUT: Duration = Duration::from_secs(10);

@@ -15,6 +15,7 @@
 
 use attestation::SymmetricKey;
 use model::{HostName, RegistrationId, Sha256, Timestamp};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::admit::{Admission, Appraisal, TokenExpiry, admission, admit, with_challenge};
@@ -60,7 +61,7 @@ pub enum Verdict {
 }
 
 /// Where a device goes, with all that its identity there needs.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Placement {
     /// The entry that let the device in.
     pub entry: EntryRef,
@@ -85,7 +86,7 @@ pub struct Placement {
 }
 
 /// What the device will show to its hub.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum HubCredential {
     /// Tokens signed with one of these keys.
     Sas {
@@ -106,7 +107,7 @@ pub enum HubCredential {
 }
 
 /// What becomes of a twin.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TwinPlan {
     /// An identity that is there keeps its twin; one that is made gets the initial twin.
     KeepOrInitial,
@@ -293,6 +294,9 @@ fn place(
         }
     };
     let (answered_hub, answer) = answer.unzip();
+    // A hub elsewhere could not refuse the certificate once its issuer is revoked.
+    let is_issued = matches!(credential, HubCredential::Issued(_));
+    let is_far = |hub: &HostName| is_issued && view.instance.dps.remote(hub).is_some();
     let initial = InitialTwin::of(settings, answer);
     let placed = |to: Assigned, substatus, twin, from| Placement {
         entry: entry.reference(),
@@ -310,6 +314,9 @@ fn place(
         if !is_linked(view, &current.hub) {
             // The device reads this: the hub's name is the operator's to see (D-10).
             return failed(no_hub("the hub that the device is on is not linked any more"));
+        }
+        if is_far(&current.hub) {
+            return failed(no_certificate_elsewhere());
         }
         steps.push(Step::Stays);
         return Verdict::Keep(placed(
@@ -337,7 +344,17 @@ fn place(
     let (substatus, twin) =
         reprovision::outcome(current.as_ref(), &to, policy, &request.api_version);
     let from = current.filter(|current| *current != to);
+    if is_far(&to.hub) || from.as_ref().is_some_and(|from| is_far(&from.hub)) {
+        return failed(no_certificate_elsewhere());
+    }
     Verdict::Assign(placed(to, substatus, twin, from))
+}
+
+fn no_certificate_elsewhere() -> Failure {
+    Failure {
+        kind: FailureKind::Issuance,
+        message: "No certificate is issued for a hub that lives elsewhere".to_owned(),
+    }
 }
 
 /// What the entry's webhook is to be asked; none for an entry without one. A device that stays

@@ -174,6 +174,13 @@ pub enum Step {
         /// Whether it is the one that it was given for the same request before.
         again: bool,
     },
+    /// The registry of a hub that lives elsewhere was written to.
+    Provisioned {
+        /// The hub's host name.
+        hub: HostName,
+        /// What was done there, or why it could not be, in words.
+        result: String,
+    },
 }
 
 /// What came of an attempt.
@@ -182,6 +189,11 @@ pub enum Step {
 pub enum Outcome {
     /// Under way: a webhook is being asked.
     Consulting,
+    /// Under way: a hub that lives elsewhere is being written to.
+    Provisioning {
+        /// The hub's host name.
+        hub: HostName,
+    },
     /// On a hub.
     Assigned {
         /// The hub's host name.

@@ -4,7 +4,9 @@ use attestation::SymmetricKey;
 use attestation::access::Policy;
 use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
-use model::{CertificateName, Etag, HostName, IdScope, ServiceName, Timestamp, VerificationCode};
+use model::{
+    CertificateName, Etag, HostName, IdScope, PolicyName, ServiceName, Timestamp, VerificationCode,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::enrollment::{AllocationPolicy, EntryRef};
@@ -111,6 +113,39 @@ pub struct LinkedHub {
     pub allocation_weight: u32,
     /// Whether an allocation may choose it (L-02).
     pub apply_allocation_policy: bool,
+    /// How its registry is reached where it is no hub of this server; none for one that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub remote: Option<RemoteHub>,
+}
+
+/// The registry of a hub that lives elsewhere, as its connection string names it (L-11).
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct RemoteHub {
+    /// Host, and port where it is not 443: where to call, and the resource of tokens (K-14).
+    pub authority: String,
+    /// The policy there; it needs `RegistryWrite` and `ServiceConnect`.
+    pub policy: PolicyName,
+    /// The policy's key.
+    pub key: SymmetricKey,
+}
+
+impl PartialEq for RemoteHub {
+    fn eq(&self, other: &Self) -> bool {
+        self.authority == other.authority
+            && self.policy == other.policy
+            && self.key.same_as(&other.key)
+    }
+}
+
+impl Eq for RemoteHub {}
+
+impl Dps {
+    /// How the registry of a linked hub is reached; none for a hub of this server, or one that is
+    /// not linked.
+    pub fn remote(&self, hub: &HostName) -> Option<&RemoteHub> {
+        self.linked_hubs.iter().find(|linked| linked.host == *hub)?.remote.as_ref()
+    }
 }
 
 /// A CA certificate of an instance.

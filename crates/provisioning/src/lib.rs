@@ -23,5 +23,6 @@ pub mod load;
 pub mod possession;
 pub mod quota;
 pub mod registration;
+pub mod remote;
 pub mod reprovision;
 pub mod view;

@@ -7,6 +7,7 @@ use attestation::tpm::{EndorsementKey, StorageRootKey};
 use attestation::x509::Certificate;
 use attestation::x509::issuing::SigningRequest;
 use model::{RegistrationId, Revision};
+use serde::{Deserialize, Serialize};
 
 use crate::enrollment::{Entry, EntryRef, Group, Individual};
 use crate::instance::{CaCertificate, Dps};
@@ -67,7 +68,7 @@ impl RegistrationView {
 }
 
 /// What a device showed; not yet believed.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum Evidence {
     /// Neither a certificate nor a token.
     None,
@@ -81,7 +82,7 @@ pub enum Evidence {
 }
 
 /// A TPM as a device shows it when it registers (M-24).
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TpmEvidence {
     /// The key that the TPM is known by.
     pub endorsement_key: EndorsementKey,
@@ -95,7 +96,7 @@ pub struct TpmEvidence {
 }
 
 /// What a device asks for.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct RegistrationRequest {
     /// The claim, as presented.
     pub registration_id: RegistrationId,

@@ -43,7 +43,7 @@ pub(crate) async fn bootstrap(service: &Service, wanted: &FirstStart) -> Result<
             .put_hub(&call, &name, HubRequest::default())
             .await
             .with_context(|| format!("can not make the hub {name}"))?;
-        let link = LinkRequest { allocation_weight: 1, apply_allocation_policy: true };
+        let link = LinkRequest::default();
         service
             .put_link(&call, &dps, &hub.host, &link)
             .await

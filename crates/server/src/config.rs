@@ -5,6 +5,7 @@
 
 pub(crate) mod access;
 pub(crate) mod diagnostics;
+pub(crate) mod linked_hubs;
 pub(crate) mod monitoring;
 pub(crate) mod storms;
 pub(crate) mod tls;
@@ -17,6 +18,8 @@ use std::path::{Path, PathBuf};
 use clap::{Args, ValueEnum};
 use model::ServiceName;
 use serde::{Deserialize, Serialize};
+
+use linked_hubs::LinkedHubs;
 
 /// The file that is read when none is named and it is there.
 pub(crate) const FILE_DEFAULT: &str = "muster.toml";
@@ -90,6 +93,8 @@ pub(crate) struct Config {
     pub(crate) diagnostics: diagnostics::Diagnostics,
     /// How much work refused devices may make.
     pub(crate) storms: storms::Storms,
+    /// Whom linked hubs that live elsewhere are believed by.
+    pub(crate) linked_hubs: LinkedHubs,
     /// Where health and metrics are asked for.
     pub(crate) monitoring: Monitoring,
     /// What is logged, and how.
@@ -146,6 +151,7 @@ struct File {
     webhooks: webhooks::Webhooks,
     diagnostics: diagnostics::Diagnostics,
     storms: storms::Storms,
+    linked_hubs: LinkedHubs,
     monitoring: FileMonitoring,
     log: FileLog,
     first_start: FileFirstStart,
@@ -202,7 +208,7 @@ impl Config {
     /// [`Faults`] with all of them.
     pub(crate) fn load(
         flags: &Flags,
-        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks, &access::Access) -> Vec<String>,
+        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks, &access::Access, &LinkedHubs) -> Vec<String>,
     ) -> Result<Self, Faults> {
         let (file, named) = match &flags.config {
             Some(file) => (file.clone(), true),
@@ -222,7 +228,7 @@ impl Config {
         text: &str,
         path: &Path,
         flags: &Flags,
-        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks, &access::Access) -> Vec<String>,
+        files: impl FnOnce(&tls::Tls, &webhooks::Webhooks, &access::Access, &LinkedHubs) -> Vec<String>,
     ) -> Result<Self, Faults> {
         let mut faults = Vec::new();
         let file = parse(text, path, &mut faults);
@@ -250,7 +256,7 @@ impl Config {
         let tls = tls::read(file.tls, flags, &mut faults);
         let mut access = file.access;
         access.issuers_file = flags.issuers_file.clone().or(access.issuers_file);
-        faults.extend(files(&tls, &file.webhooks, &access));
+        faults.extend(files(&tls, &file.webhooks, &access, &file.linked_hubs));
         faults.extend(crate::diagnostics::categories(&file.diagnostics).err().unwrap_or_default());
         let asked = flags.monitoring.clone().or(file.monitoring.address);
         let monitoring = monitoring::Address::read(asked.as_deref()).unwrap_or_else(|fault| {
@@ -283,6 +289,7 @@ impl Config {
             webhooks: file.webhooks,
             diagnostics: file.diagnostics,
             storms: file.storms,
+            linked_hubs: file.linked_hubs,
             monitoring: Monitoring { address: monitoring, otlp_endpoint },
             log: Log { filter, format: flags.log_format.or(file.log.format).unwrap_or_default() },
             first_start: FirstStart { dps, hubs },
@@ -317,12 +324,13 @@ fn parse(text: &str, path: &Path, faults: &mut Vec<String>) -> File {
             "webhooks" => file.webhooks = fields(value, &at, faults),
             "diagnostics" => file.diagnostics = fields(value, &at, faults),
             "storms" => file.storms = fields(value, &at, faults),
+            "linked_hubs" => file.linked_hubs = fields(value, &at, faults),
             "monitoring" => file.monitoring = fields(value, &at, faults),
             "log" => file.log = fields(value, &at, faults),
             "first_start" => file.first_start = fields(value, &at, faults),
             _ => faults.push(format!(
                 "{at}: there is no such key; there are data_dir, listen, tls, access, \
-                 webhooks, diagnostics, storms, monitoring, log, first_start"
+                 webhooks, linked_hubs, diagnostics, storms, monitoring, log, first_start"
             )),
         }
     }
@@ -390,7 +398,7 @@ mod tests {
     use super::*;
 
     fn check(text: &str, flags: &Flags) -> Result<Config, Faults> {
-        Config::check(text, Path::new("muster.toml"), flags, |_, _, _| Vec::new())
+        Config::check(text, Path::new("muster.toml"), flags, |_, _, _, _| Vec::new())
     }
 
     #[test]
@@ -457,6 +465,6 @@ mod tests {
     #[test]
     fn a_named_file_must_be_there() {
         let flags = Flags { config: Some("/nonexistent/muster.toml".into()), ..Flags::default() };
-        assert!(Config::load(&flags, |_, _, _| Vec::new()).is_err());
+        assert!(Config::load(&flags, |_, _, _, _| Vec::new()).is_err());
     }
 }

@@ -364,6 +364,7 @@ impl Source<'_> {
         let request = LinkRequest {
             allocation_weight: read.allocation_weight.unwrap_or(1),
             apply_allocation_policy: read.apply_allocation_policy.unwrap_or(true),
+            connection: None,
         };
         Some(Link { hub, request })
     }

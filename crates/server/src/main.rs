@@ -12,6 +12,7 @@ mod files;
 mod fixture;
 mod home;
 mod issuers;
+mod linked_hubs;
 mod listen;
 mod monitor;
 mod open_files;
@@ -25,6 +26,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, Subcommand};
 use config::access::Access;
+use config::linked_hubs::LinkedHubs;
 use config::tls::Tls;
 use config::webhooks::Webhooks;
 use config::{Config, Flags};
@@ -133,7 +135,7 @@ const USAGE: u8 = 2;
 fn load(
     flags: Flags,
     global: &cli::GlobalArgs,
-    files: fn(&Tls, &Webhooks, &Access) -> Vec<String>,
+    files: fn(&Tls, &Webhooks, &Access, &LinkedHubs) -> Vec<String>,
 ) -> Result<Config, ExitCode> {
     let flags = Flags { data_dir: global.data_dir.clone(), ..flags };
     Config::load(&flags, files).map_err(|faults| {
@@ -143,13 +145,14 @@ fn load(
 }
 
 /// Every fault of the files that the configuration names.
-fn file_faults(tls: &Tls, webhooks: &Webhooks, access: &Access) -> Vec<String> {
+fn file_faults(tls: &Tls, webhooks: &Webhooks, access: &Access, hubs: &LinkedHubs) -> Vec<String> {
     let faults = certificates::faults(tls).into_iter().chain(webhooks::faults(webhooks));
-    faults.chain(issuers::faults(access.issuers_file.as_ref())).collect()
+    let faults = faults.chain(issuers::faults(access.issuers_file.as_ref()));
+    faults.chain(linked_hubs::faults(hubs)).collect()
 }
 
 /// For commands that do not need the files that the configuration names.
-const fn unread(_: &Tls, _: &Webhooks, _: &Access) -> Vec<String> {
+const fn unread(_: &Tls, _: &Webhooks, _: &Access, _: &LinkedHubs) -> Vec<String> {
     Vec::new()
 }
 

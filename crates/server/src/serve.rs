@@ -32,8 +32,8 @@ use crate::issuers::Watched;
 use crate::pki::DevelopmentCa;
 use crate::traces::Traces;
 use crate::{
-    admin, banner, bootstrap, certificates, diagnostics, files, listen, monitor, open_files,
-    webhooks,
+    admin, banner, bootstrap, certificates, diagnostics, files, linked_hubs, listen, monitor,
+    open_files, webhooks,
 };
 
 /// The host of the administration, where browsers are not asked for certificates.
@@ -101,10 +101,13 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     });
     let trust = webhooks::trust(&config.webhooks).map_err(Faults)?;
     let webhooks = Arc::new(gateway::webhooks::Client::new(trust, Arc::clone(&clock)));
+    let trust = linked_hubs::trust(&config.linked_hubs).map_err(Faults)?;
+    let registries = gateway::registries::Client::new(trust, Arc::clone(&clock));
     let mut service = service
         .with_observer(metrics.clone())
         .with_announcer(webhooks.clone())
         .with_webhooks(webhooks)
+        .with_registries(Arc::new(registries), limits::REMOTE_HUB_PATIENCE)
         .with_refusals_per_second(NonZeroU32::new(config.storms.records_per_second));
     if let Some(networks) = &config.access.private_networks {
         service = service.with_private_networks(networks.clone());
@@ -168,7 +171,9 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let rsa = tokio::task::spawn_blocking(move || rsa.rsa().is_some());
     crate::say(&text);
     tracing::info!("listening");
+    let jobs = tokio::spawn(Arc::clone(&gateway.service).keep_jobs());
     stopped.await;
+    jobs.abort();
     tracing::info!("stopping: no new connections, the present ones may finish");
     shutdown.cancel();
     for listener in listeners {

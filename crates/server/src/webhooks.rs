@@ -61,15 +61,15 @@ pub(crate) fn client_tls(ca: Option<&Path>) -> Result<ClientConfig, String> {
     client(roots).map_err(|error| error.to_string())
 }
 
-fn client(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
+pub(crate) fn client(roots: RootCertStore) -> Result<ClientConfig, rustls::Error> {
     Ok(ClientConfig::builder_with_provider(Arc::new(default_provider()))
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots)
         .with_no_client_auth())
 }
 
-/// The machine's trust; without any, no webhook is believed, and its failure says so.
-fn of_the_machine() -> RootCertStore {
+/// The machine's trust; without any, nobody is believed, and the failure says so.
+pub(crate) fn of_the_machine() -> RootCertStore {
     let found = rustls_native_certs::load_native_certs();
     for error in &found.errors {
         tracing::debug!(%error, "the machine's certificates");
@@ -79,7 +79,7 @@ fn of_the_machine() -> RootCertStore {
     roots
 }
 
-fn roots(file: &Path) -> Result<RootCertStore, String> {
+pub(crate) fn roots(file: &Path) -> Result<RootCertStore, String> {
     let wrong = |error: String| format!("{}: {error}", file.display());
     let read = CertificateDer::pem_file_iter(file).map_err(|error| wrong(error.to_string()))?;
     let mut roots = RootCertStore::empty();

@@ -1,4 +1,5 @@
-//! Registrations that wait for a webhook's answer (L-07, W-01 to W-10).
+//! Registrations that wait for a webhook's answer (L-07, W-01 to W-10), or for a hub that lives
+//! elsewhere.
 //!
 //! The call is answered at once and the record says `assigning`. What is left to do goes on beside
 //! it; if it is cut off, by a crash say, the device's next poll takes it up again.
@@ -14,6 +15,7 @@ use provisioning::registration::Pending;
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
 use tokio::sync::Semaphore;
 
+use crate::jobs::Driven;
 use crate::register::{Attempted, Claim, Turn};
 use crate::{Call, Service};
 
@@ -89,8 +91,8 @@ impl Consultations {
         begun.then(|| UnderWay { all: Arc::clone(self), operation_id })
     }
 
-    /// The places of one webhook, so that a slow one holds up nobody but its own devices.
-    fn lane(&self, address: &str) -> Arc<Semaphore> {
+    /// The places of one webhook or hub elsewhere, so that a slow one holds up nobody but its own devices.
+    pub(crate) fn lane(&self, address: &str) -> Arc<Semaphore> {
         let mut lanes = match self.lanes.lock() {
             Ok(lanes) => lanes,
             Err(poisoned) => poisoned.into_inner(),
@@ -151,17 +153,26 @@ impl Service {
     /// is left to the device's next poll.
     async fn finish(&self, claim: Claim<'_>, under_way: &UnderWay) {
         let operation_id = &under_way.operation_id;
-        let mut consulted = None;
+        let (mut consulted, mut failure) = (None, None);
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
-            let turn = Turn::Further { operation_id, consulted: consulted.as_ref() };
+            match self.drive(claim.dps, &claim.request.registration_id).await {
+                Ok(Driven::Gone) => {}
+                Ok(Driven::Stuck(because)) => failure = Some(because),
+                Err(fault) => {
+                    tracing::warn!(operation.id = %operation_id, ?fault, "a registration waits");
+                    return;
+                }
+            }
+            let (consulted_now, failure) = (consulted.as_ref(), failure.as_ref());
+            let turn = Turn::Further { operation_id, consulted: consulted_now, failure };
             match self.attempt(claim, turn).await {
                 Ok(Attempted::Asks(question, view)) => {
                     let answer = self.ask(claim, operation_id, &question, &view).await;
                     consulted = Some(Consulted { question: *question, answer });
                 }
-                Ok(
-                    Attempted::Concluded { .. } | Attempted::Begun { .. } | Attempted::Overtaken,
-                ) => return,
+                // There is a job by now.
+                Ok(Attempted::Begun { .. }) => {}
+                Ok(Attempted::Concluded { .. } | Attempted::Overtaken) => return,
                 Err(error) => {
                     tracing::warn!(operation.id = %operation_id, ?error, "a registration waits");
                     return;

@@ -177,7 +177,11 @@ impl Service {
 /// The first twin of an identity that an operator makes.
 fn first_twin(asked: &TwinUpdate, now: Timestamp) -> Result<Twin, TwinError> {
     let checked = Twin::new(now).updated(asked, How::Replace, now)?;
-    Ok(Twin::initial(checked.tags, &checked.desired.values, now))
+    let twin = Twin::initial(checked.tags, &checked.desired.values, now);
+    match &asked.reported {
+        Some(reported) => twin.taking_along(reported, now),
+        None => Ok(twin),
+    }
 }
 
 fn twin_at(hub: &HostName, id: &DeviceId, found: &DeviceView) -> Condition {

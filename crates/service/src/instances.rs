@@ -1,11 +1,12 @@
 //! Provisioning services and hubs, and the links between them.
 
+use attestation::SymmetricKey;
 use attestation::access::Policy;
 use attestation::network::{IpFilterRule, NetworkAccess, PublicNetworkAccess};
 use hub::instance::{Hub, Right as HubRight};
 use model::{HostName, IdScope, IfMatch, PolicyName, ServiceName, limits};
 use provisioning::enrollment::AllocationPolicy;
-use provisioning::instance::{Dps, LinkedHub, Right as DpsRight};
+use provisioning::instance::{Dps, LinkedHub, RemoteHub, Right as DpsRight};
 use provisioning::quota::{QuotaChange, Use, uses};
 use provisioning::view::Versioned;
 use store::{AuditLine, ChangeScope, Commit, Condition, Write};
@@ -55,6 +56,27 @@ pub struct LinkRequest {
     pub allocation_weight: u32,
     /// Whether an allocation may choose it.
     pub apply_allocation_policy: bool,
+    /// How its registry is reached, for a hub that lives elsewhere.
+    pub connection: Option<Connection>,
+}
+
+impl Default for LinkRequest {
+    fn default() -> Self {
+        Self { allocation_weight: 1, apply_allocation_policy: true, connection: None }
+    }
+}
+
+/// What a connection string names.
+#[derive(Clone, Debug)]
+pub struct Connection {
+    /// The hub's host.
+    pub host: HostName,
+    /// Host, and port where it is not 443.
+    pub authority: String,
+    /// The policy.
+    pub policy: PolicyName,
+    /// Its key; none for one that came back masked, which stands for the key that is kept.
+    pub key: Option<SymmetricKey>,
 }
 
 impl Service {
@@ -284,7 +306,8 @@ impl Service {
     /// Links a hub to a provisioning service, or changes the link.
     ///
     /// # Errors
-    /// [`ApiError::NotFound`] for the service; `Invalid` for a hub that is not there.
+    /// [`ApiError::NotFound`] for the service; `Invalid` for a hub that is neither here nor named
+    /// by a connection string.
     pub async fn put_link(
         &self,
         call: &Call,
@@ -292,26 +315,33 @@ impl Service {
         hub: &HostName,
         request: &LinkRequest,
     ) -> Result<Dps, ApiError> {
-        if self.directory().hub(hub).is_none() {
-            return Err(ApiError::Invalid(format!("there is no hub {hub}")));
+        let is_here = self.directory().hub(hub).is_some();
+        let reserved = [crate::directory::ADMIN_HOST, crate::directory::GLOBAL_ALIAS];
+        if !is_here && reserved.contains(&hub.as_str()) {
+            return Err(ApiError::Invalid(format!("hostName: {hub} is of this server")));
         }
         if !(1..=1000).contains(&request.allocation_weight) {
             return Err(ApiError::Invalid("allocationWeight: is not in 1..=1000".to_owned()));
         }
-        let link = LinkedHub {
-            host: hub.clone(),
-            allocation_weight: request.allocation_weight,
-            apply_allocation_policy: request.apply_allocation_policy,
-        };
         self.change_dps(call, name, ("dps.link", name.as_str()), |dps| {
             let before = dps.linked_hubs.len();
+            let remote = match is_here {
+                true => None,
+                false => Some(remote(hub, request.connection.as_ref(), dps.remote(hub))?),
+            };
+            let link = LinkedHub {
+                host: hub.clone(),
+                allocation_weight: request.allocation_weight,
+                apply_allocation_policy: request.apply_allocation_policy,
+                remote,
+            };
             dps.linked_hubs.retain(|linked| linked.host != *hub);
             let was_linked = dps.linked_hubs.len() < before;
             let max = dps.quota.linked_hubs;
             if !was_linked && u64::try_from(dps.linked_hubs.len()).unwrap_or(u64::MAX) >= max {
                 return Err(ApiError::QuotaReached { what: "linked hubs", max });
             }
-            dps.linked_hubs.push(link.clone());
+            dps.linked_hubs.push(link);
             dps.linked_hubs.sort_by(|a, b| a.host.cmp(&b.host));
             Ok(())
         })
@@ -467,6 +497,7 @@ impl Service {
         let hubs = self.store.all_hubs().await?;
         let taken = reserved.contains(&host.as_str())
             || dps.iter().any(|dps| dps.value.host == *host && dps.value.name != *name)
+            || dps.iter().any(|dps| dps.value.remote(host).is_some())
             || hubs.iter().any(|hub| hub.value.host == *host && hub.value.name != *name);
         match taken {
             true => Err(ApiError::Invalid(format!("hostName: {host} is taken"))),
@@ -537,4 +568,33 @@ pub(crate) fn demanded(if_match: &IfMatch, present: Option<&model::Etag>) -> Res
         (IfMatch::Etag(_), Some(_)) => Err(ApiError::PreconditionFailed),
         (IfMatch::Any | IfMatch::Etag(_), None) => Err(ApiError::NotFound),
     }
+}
+
+/// How the registry of a hub elsewhere is reached: as the operator says, or as before where a
+/// connection string came back masked, or not at all.
+fn remote(
+    hub: &HostName,
+    connection: Option<&Connection>,
+    kept: Option<&RemoteHub>,
+) -> Result<RemoteHub, ApiError> {
+    let invalid = |why: String| Err(ApiError::Invalid(why));
+    let Some(Connection { host, authority, policy, key }) = connection else {
+        return match kept {
+            Some(kept) => Ok(kept.clone()),
+            None => invalid(format!("there is no hub {hub}")),
+        };
+    };
+    if host != hub {
+        return invalid(format!("connectionString: its HostName is {host}, not {hub}"));
+    }
+    let key = match (key, kept) {
+        (Some(key), _) => key.clone(),
+        (None, Some(kept)) if kept.authority == *authority && kept.policy == *policy => {
+            kept.key.clone()
+        }
+        (None, _) => {
+            return invalid("connectionString: its SharedAccessKey is masked".to_owned());
+        }
+    };
+    Ok(RemoteHub { authority: authority.clone(), policy: policy.clone(), key })
 }

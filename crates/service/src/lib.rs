@@ -25,6 +25,7 @@ mod error;
 mod events;
 mod exceptions;
 mod instances;
+mod jobs;
 mod load;
 pub mod observe;
 mod orphans;
@@ -54,7 +55,8 @@ pub use directory::{Directory, Endpoint};
 pub use environment::{Clock, Entropy};
 pub use error::{ApiError, Fault};
 pub use events::{Announcer, SubscriptionDraft};
-pub use instances::{DpsRequest, HubRequest, LinkRequest, NetworkRequest};
+pub use instances::{Connection, DpsRequest, HubRequest, LinkRequest, NetworkRequest};
+pub use jobs::{JobView, Registries};
 pub use load::Loaded;
 pub use orphans::Purged;
 pub use policy_keys::PolicyKeys;
@@ -88,6 +90,8 @@ pub struct Service {
     consultations: Arc<Consultations>,
     private_networks: Vec<Network>,
     announcements: Announcements,
+    registries: Arc<dyn Registries>,
+    jobs: jobs::Jobs,
 }
 
 /// Who asks, and the id by which the call can be found again.
@@ -132,6 +136,8 @@ impl Service {
             consultations: Arc::default(),
             private_networks: network::private_by_default(),
             announcements,
+            registries: Arc::new(jobs::Nowhere),
+            jobs: jobs::Jobs::new(model::limits::REMOTE_HUB_PATIENCE),
         };
         service.reload_directory().await?;
         service.reload_subscriptions().await?;
@@ -175,6 +181,18 @@ impl Service {
     #[must_use]
     pub fn with_refusals_per_second(mut self, per_second: Option<NonZeroU32>) -> Self {
         self.refusals = Refusals::new(per_second);
+        self
+    }
+    /// The same service, which calls the hubs that live elsewhere by `registries`; a registration
+    /// waits for one that does not answer as long as `patience`.
+    #[must_use]
+    pub fn with_registries(
+        mut self,
+        registries: Arc<dyn Registries>,
+        patience: std::time::Duration,
+    ) -> Self {
+        self.registries = registries;
+        self.jobs = jobs::Jobs::new(patience);
         self
     }
 

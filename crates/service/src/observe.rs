@@ -376,11 +376,16 @@ impl Service {
             let status = RegistrationOutcome::Error;
             return tell(Observed::Registration { dps, hub: None, status });
         };
-        let outcome = decided.outcome();
+        // An assignment to a hub elsewhere has only begun.
+        let is_begun = matches!(attempted, Ok(Attempted::Begun { .. }));
+        let outcome = decided.outcome().filter(|_| !is_begun);
         let Decided { attestation, verdict, hub } = &decided;
         let (hub, protocol) = (hub.as_ref(), Protocol::of(claim.call.protocol));
         if matches!(turn, Turn::First) {
             tell(Observed::Attestation { dps, protocol, status: *attestation });
+        }
+        if is_begun && *verdict != VerdictKind::Consult {
+            return;
         }
         tell(Observed::Verdict { dps, verdict: *verdict });
         if let Some(status) = outcome {

@@ -1,5 +1,6 @@
 //! A device registers, polls, or asks for its status.
 
+mod elsewhere;
 mod identity;
 mod issue;
 mod record;
@@ -15,15 +16,17 @@ use provisioning::decide::{
 };
 use provisioning::enrollment::{Certified, IndividualAttestation, Mechanism};
 use provisioning::issuance::withdrawn;
-use provisioning::registration::{Pending, Registration, RegistrationStatus};
-use provisioning::reprovision;
+use provisioning::registration::{Failure, Pending, Registration, RegistrationStatus};
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
+use provisioning::{remote, reprovision};
 use store::Write;
 
 use crate::attempts::Attempt;
 use crate::error::{Retry, sorted};
 use crate::observe::{Decided, Observed, VerdictKind};
 use crate::{ApiError, Call, Fault, Service, environment};
+pub(crate) use elsewhere::Performed;
+use elsewhere::{Elsewhere, assigns, ended, is_elsewhere, unassigned};
 use identity::{Identity, wanted};
 use record::{commit_for, record, tpm};
 
@@ -72,8 +75,15 @@ pub(crate) struct Claim<'a> {
 pub(crate) enum Turn<'a> {
     /// The device's call.
     First,
-    /// An operation of an earlier call goes on, perhaps with a webhook's answer.
-    Further { operation_id: &'a str, consulted: Option<&'a Consulted> },
+    /// An operation of an earlier call goes on, perhaps with a webhook's answer, or with the reason
+    /// why hubs elsewhere can not be written to.
+    Further {
+        operation_id: &'a str,
+        consulted: Option<&'a Consulted>,
+        failure: Option<&'a Failure>,
+    },
+    /// A job on a hub elsewhere has come to its end.
+    Performed(Performed<'a>),
 }
 
 /// What an attempt came to.
@@ -81,7 +91,7 @@ pub(crate) enum Turn<'a> {
 pub(crate) enum Attempted {
     /// The record says what.
     Concluded { operation_id: String, is_refused: bool },
-    /// The record says `assigning`: a webhook has to be asked.
+    /// The record says `assigning`: a webhook has to be asked, or a hub elsewhere written to.
     Begun { operation_id: String },
     /// Nothing is written: the webhook has to be asked this, about what is in the view.
     Asks(Box<Question>, Box<RegistrationView>),
@@ -182,9 +192,24 @@ impl Service {
             let span = tracing::debug_span!("verdict", verdict = tracing::field::Empty);
             let decision = span.in_scope(|| match turn {
                 Turn::First => Some(decide(request, evidence, &view, now)),
-                Turn::Further { operation_id, consulted } => {
+                Turn::Further { operation_id, consulted, failure } => {
                     let since = waiting(&view, operation_id)?.updated;
-                    Some(decide_further(request, evidence, &view, consulted, since, now))
+                    let decision = decide_further(request, evidence, &view, consulted, since, now);
+                    Some(match (failure, &decision.verdict) {
+                        (Some(failure), Verdict::Assign(place) | Verdict::Keep(place))
+                            if is_elsewhere(&view, place) =>
+                        {
+                            remote::failed(decision, failure)
+                        }
+                        _ => decision,
+                    })
+                }
+                Turn::Performed(performed) => {
+                    let job = &performed.job.value;
+                    let since = waiting(&view, &job.operation_id)?.updated;
+                    let consulted = job.consulted.as_ref();
+                    let decision = decide_further(request, evidence, &view, consulted, since, now);
+                    Some(ended(decision, performed))
                 }
             });
             let Some(Decision { verdict, explanation, answered }) = decision else {
@@ -204,6 +229,7 @@ impl Service {
                 (Turn::Further { .. }, Verdict::Consult(question)) => {
                     return Ok(Attempted::Asks(Box::new(question.clone()), Box::new(view)));
                 }
+                (Turn::Performed(_), Verdict::Consult(_)) => return Ok(Attempted::Overtaken),
                 (Turn::First, Verdict::Reject(rejection)) => {
                     let rejection = rejection.clone();
                     return Err(RegisterError::Rejected(rejection, explanation.mechanism));
@@ -217,6 +243,7 @@ impl Service {
                     });
                 }
                 (Turn::Further { operation_id, .. }, _) => operation_id.to_owned(),
+                (Turn::Performed(performed), _) => performed.job.value.operation_id.clone(),
                 (Turn::First, _) => match self.standing(&verdict, &view, claim, now) {
                     Some(operation_id) => {
                         return Ok(Attempted::Concluded { operation_id, is_refused });
@@ -229,20 +256,44 @@ impl Service {
                 let operation_id = present.unwrap_or(operation_id);
                 return Ok(Attempted::Concluded { operation_id, is_refused });
             }
-            let is_begun = matches!(verdict, Verdict::Consult(_));
+            let mut is_begun = matches!(verdict, Verdict::Consult(_));
             let mut record = record(&verdict, &view, claim, explanation, &operation_id, now);
             record.tpm = tpm(evidence, answered);
             record.etag = environment::etag(self.entropy.as_ref());
             let mut has_issued = false;
             let mut commit = commit_for(call, &view, &verdict, &record, evidence, now);
+            if let (Turn::Performed(Performed { job, .. }), false) = (turn, assigns(&verdict)) {
+                unassigned(&mut commit, job);
+            }
             if let Verdict::Assign(place) | Verdict::Keep(place) = verdict {
-                let authentication = self.authentication(&view, &place, evidence, &mut record)?;
-                let wanted = wanted(&view, &record, &place, authentication);
-                let line = self.issue_line(call, &view, &place, &record);
-                has_issued = line.is_some();
-                commit.audit.extend(line);
-                let was = self.place(&mut commit, place, wanted, identity, now).await?;
-                reprovision::identity_was(was, &mut record, &request.api_version);
+                let (commit, record) = (&mut commit, &mut record);
+                let elsewhere = match turn {
+                    Turn::Performed(Performed { job, .. }) => {
+                        self.end_elsewhere(commit, claim, job, &view, place, record).await?
+                    }
+                    Turn::First | Turn::Further { .. } if is_elsewhere(&view, &place) => {
+                        self.begin_elsewhere(commit, claim, turn, &view, place, record).await?
+                    }
+                    Turn::First | Turn::Further { .. } => {
+                        let authentication =
+                            self.authentication(&view, &place, evidence, record)?;
+                        let wanted = wanted(&view, record, &place, authentication);
+                        let line = self.issue_line(call, &view, &place, record);
+                        has_issued = line.is_some();
+                        commit.audit.extend(line);
+                        let was = self.place(commit, place, wanted, identity, None, now).await?;
+                        reprovision::identity_was(was, record, &request.api_version);
+                        Elsewhere::Assigned
+                    }
+                };
+                match elsewhere {
+                    Elsewhere::Assigned => {}
+                    Elsewhere::Waits => is_begun = true,
+                    Elsewhere::Stands(operation_id) => {
+                        return Ok(Attempted::Begun { operation_id });
+                    }
+                    Elsewhere::Overtaken => return Ok(Attempted::Overtaken),
+                }
             }
             let owner = view.instance.dps.name.clone();
             commit.writes.push(Write::Registration(owner, Box::new(record)));

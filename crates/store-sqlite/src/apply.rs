@@ -5,7 +5,7 @@ use rusqlite::{Connection, ffi};
 use store::{Commit, Committed, Condition, Write};
 
 use crate::error::{Fault, Kind};
-use crate::{changes, devices, enrollments, events, hubs, instances, registrations, sql};
+use crate::{changes, devices, enrollments, events, hubs, instances, jobs, registrations, sql};
 
 /// Why a commit was not applied.
 #[derive(Debug)]
@@ -139,6 +139,7 @@ impl Applying<'_> {
             Condition::Registration { dps, id, at } => {
                 (registrations::registration_revision(connection, dps, id)?, *at)
             }
+            Condition::Job { dps, id, at } => (jobs::job_revision(connection, dps, id)?, *at),
             Condition::Hub { name, at } => (hubs::hub_revision(connection, name)?, *at),
             Condition::Device { hub, id, at } => {
                 (devices::device_revision(connection, hub, id)?, *at)
@@ -178,6 +179,8 @@ impl Applying<'_> {
                 registrations::delete_owned_by(self, dps, owner)
             }
             Write::BoundRefused(bound) => registrations::bound_refused(self, bound),
+            Write::Job(value) => jobs::write_job(self, value),
+            Write::DeleteJob(dps, id) => jobs::delete_job(self, dps, id),
             Write::Hub(value) => hubs::write_hub(self, value),
             Write::DeleteHub(name) => hubs::delete_hub(self, name),
             Write::Device(hub, value) => devices::write_device(self, hub, value),
@@ -239,6 +242,8 @@ fn missing(write: &Write) -> Option<Condition> {
         | Write::DeleteRegistration(..)
         | Write::DeleteRegistrationsOwnedBy(..)
         | Write::BoundRefused(_)
+        | Write::Job(_)
+        | Write::DeleteJob(..)
         | Write::Hub(_)
         | Write::DeleteHub(_)
         | Write::DeleteDevice(..)

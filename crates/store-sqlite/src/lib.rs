@@ -26,6 +26,7 @@ mod error;
 mod events;
 mod hubs;
 mod instances;
+mod jobs;
 mod migrate;
 mod options;
 mod readers;

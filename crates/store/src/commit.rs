@@ -11,6 +11,7 @@ use model::{
 use provisioning::enrollment::{EntryRef, Group, Individual};
 use provisioning::instance::{CaCertificate, Dps};
 use provisioning::registration::Registration;
+use provisioning::remote::Job;
 use serde::{Deserialize, Serialize};
 
 /// A change: applied as one, or not at all.
@@ -92,6 +93,15 @@ pub enum Condition {
         /// Its revision as read.
         at: Option<Revision>,
     },
+    /// The job of the registration of this id.
+    Job {
+        /// The instance.
+        dps: ServiceName,
+        /// The registration.
+        id: RegistrationId,
+        /// Its revision as read.
+        at: Option<Revision>,
+    },
     /// The hub of this name.
     Hub {
         /// The hub.
@@ -137,7 +147,7 @@ pub enum Counted {
 
 /// One row written or removed. A row that a delete does not find is no error.
 ///
-/// Every row needs what it belongs to: an entry or record its instance, an identity a hub of that
+/// Every row but a job needs what it belongs to: an entry or record its instance, an identity a hub of that
 /// host, a twin its identity; and no two hubs have one host. A write that would break this is a
 /// conflict: as if the commit rested on the instance or the identity, which is reported absent,
 /// or on the absence of the other hub, which is reported as it is.
@@ -167,6 +177,11 @@ pub enum Write {
     DeleteRegistrationsOwnedBy(ServiceName, EntryRef),
     /// Removes the oldest never-assigned records of an entry beyond a bound (D-11).
     BoundRefused(RefusedBound),
+    /// Writes a job. It outlives its record and its instance: it has something to take back
+    /// elsewhere.
+    Job(Box<Job>),
+    /// Removes a job.
+    DeleteJob(ServiceName, RegistrationId),
     /// Writes a hub. Its identities follow it when its host changes.
     Hub(Box<Hub>),
     /// Removes a hub with all that it holds.

@@ -25,5 +25,5 @@ pub use commit::{
 pub use error::{CommitError, StoreError};
 pub use traits::{
     Change, Deliveries, DeliveryCount, DeviceCount, DeviceView, Devices, Enrollments, Events,
-    IndividualView, Instances, Orphaned, Page, Registrations, Store, StoreWork, Views,
+    IndividualView, Instances, Jobs, Orphaned, Page, Registrations, Store, StoreWork, Views,
 };

@@ -18,13 +18,14 @@ use model::{
 use provisioning::enrollment::{EntryId, Group, Individual};
 use provisioning::instance::Dps;
 use provisioning::registration::Registration;
+use provisioning::remote::Job;
 use provisioning::view::{InstanceView, RegistrationView, Versioned};
 
 use crate::commit::{AuditLine, Commit, Committed, Counted};
 use crate::error::{CommitError, StoreError};
 use crate::traits::{
     Change, Deliveries, DeliveryCount, DeviceCount, DeviceView, Devices, Enrollments, Events,
-    IndividualView, Instances, Orphaned, Page, Registrations, Store, Views,
+    IndividualView, Instances, Jobs, Orphaned, Page, Registrations, Store, Views,
 };
 use rows::{Instance, Rows};
 
@@ -239,6 +240,29 @@ impl Registrations for Memory {
             last = Some(key);
         }
         Ok(Views { views, next: last.filter(|_| rest.next().is_some()) })
+    }
+}
+
+#[async_trait]
+impl Jobs for Memory {
+    async fn job(
+        &self,
+        dps: &ServiceName,
+        id: &RegistrationId,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
+        Ok(self.kept().rows.jobs.get(&rows::job_key(dps, id)).map(owned))
+    }
+
+    async fn jobs(
+        &self,
+        dps: Option<&ServiceName>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Job>, StoreError> {
+        let kept = self.kept();
+        let rows = kept.rows.jobs.iter();
+        let rows = rows.filter(|(_, row)| dps.is_none_or(|dps| row.value.dps == *dps));
+        Ok(page(rows.map(|(key, row)| (key.as_str(), row)), after, limit))
     }
 }
 

@@ -13,6 +13,7 @@ use model::{
 use provisioning::enrollment::{Group, Individual};
 use provisioning::instance::Dps;
 use provisioning::registration::Registration;
+use provisioning::remote::Job;
 use provisioning::view::{InstanceView, RegistrationView, Versioned};
 
 use crate::commit::{ChangeScope, Commit, Committed};
@@ -197,6 +198,24 @@ pub trait Registrations: Send + Sync {
     ) -> Result<Views<Orphaned>, StoreError>;
 }
 
+/// Jobs on hubs that live elsewhere.
+#[async_trait]
+pub trait Jobs: Send + Sync {
+    /// The job of a registration.
+    async fn job(
+        &self,
+        dps: &ServiceName,
+        id: &RegistrationId,
+    ) -> Result<Option<Versioned<Job>>, StoreError>;
+    /// The jobs of all instances or of one, by instance and lower-case id, after a key.
+    async fn jobs(
+        &self,
+        dps: Option<&ServiceName>,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Page<Job>, StoreError>;
+}
+
 /// Device identities and twins.
 #[async_trait]
 pub trait Devices: Send + Sync {
@@ -272,7 +291,7 @@ pub struct StoreWork {
 
 /// A whole store.
 #[async_trait]
-pub trait Store: Instances + Enrollments + Registrations + Devices + Events {
+pub trait Store: Instances + Enrollments + Registrations + Jobs + Devices + Events {
     /// Applies a commit: durable when this returns `Ok`.
     ///
     /// Once this was called the commit may be applied, though the caller goes away.

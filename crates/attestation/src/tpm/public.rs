@@ -1,11 +1,13 @@
 //! Public areas of endorsement keys and storage root keys, parsed strictly.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use aws_lc_rs::agreement::{self, ParsedPublicKey, UnparsedPublicKey};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::Sha256;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::error::PublicError;
 use super::marshal::Reader;
@@ -243,6 +245,19 @@ macro_rules! storage_key {
             /// The key's Name.
             pub fn name(&self) -> Name {
                 self.0.name()
+            }
+        }
+
+        impl Serialize for $kind {
+            fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(&self.to_base64())
+            }
+        }
+
+        impl<'de> Deserialize<'de> for $kind {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                let text = <Cow<'de, str>>::deserialize(deserializer)?;
+                Self::from_base64(&text).map_err(de::Error::custom)
             }
         }
 

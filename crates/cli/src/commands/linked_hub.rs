@@ -15,6 +15,16 @@ const COLUMNS: &[Column] = &[
     column!("Hub", "name"),
     column!("Weight", "allocationWeight"),
     column!("Takes part in allocation", "applyAllocationPolicy"),
+    column!("Elsewhere", "connectionString"),
+];
+
+const JOB_COLUMNS: &[Column] = &[
+    column!("Registration", "registrationId"),
+    column!("State", "state"),
+    column!("Hub", "hub"),
+    column!("From", "fromHub"),
+    column!("Begun", "begun"),
+    column!("Trouble", "trouble"),
 ];
 
 /// The hubs linked to a provisioning service.
@@ -28,6 +38,11 @@ pub(crate) struct LinkedHub {
 enum Verb {
     /// Link a hub.
     Create(Create),
+    /// List what is still to be done on hubs that live elsewhere.
+    Jobs {
+        #[command(flatten)]
+        dps: DpsOfAdmin,
+    },
     /// List the linked hubs.
     List {
         #[command(flatten)]
@@ -82,7 +97,8 @@ struct Create {
     /// Name or host of the hub.
     #[arg(long, visible_aliases = ["hn", "linked-hub"], value_name = "HUB")]
     hub_name: Option<String>,
-    /// Connection string of the hub, in place of its name.
+    /// Connection string of the hub, in place of its name; the hub may be another server's, or
+    /// Azure's.
     #[arg(long, conflicts_with = "hub_name", required_unless_present = "hub_name")]
     connection_string: Option<String>,
     #[arg(long, visible_alias = "hrg", hide = true)]
@@ -99,6 +115,13 @@ impl LinkedHub {
     pub(crate) async fn run(self, session: &mut Session) -> Result {
         match self.verb {
             Verb::Create(args) => args.run(session).await,
+            Verb::Jobs { dps } => {
+                let (admin, dps) = dps.find(session).await?;
+                let path = format!("/muster/v1/dps/{}/jobs", segment(&dps));
+                let doing = format!("list the jobs of '{dps}'");
+                let list = values(admin.service.call(Call::get(path, doing)).await?);
+                session.output.list(JOB_COLUMNS, &list)
+            }
             Verb::List { dps } => {
                 let (admin, dps) = dps.find(session).await?;
                 let list = linked(&admin, &dps).await?;
@@ -141,7 +164,11 @@ impl Create {
             (None, None) => return Err(Failure::usage("which hub?").hint("give --hub-name")),
         };
         let (admin, dps) = self.dps.find(session).await?;
-        put(&admin, &dps, &hub, self.weight.body()).await?;
+        let mut body = self.weight.body();
+        if let Some(text) = self.connection_string {
+            body.insert("connectionString".into(), text.into());
+        }
+        put(&admin, &dps, &hub, body).await?;
         // As with az: all that are linked now.
         session.output.list(COLUMNS, &linked(&admin, &dps).await?)
     }
@@ -163,7 +190,10 @@ impl Weight {
 async fn put(admin: &Admin, dps: &str, hub: &str, body: Map<String, Value>) -> Result {
     let call = Call::put(path(dps, hub), body.into(), format!("link hub '{hub}' to '{dps}'"));
     let done = admin.service.call(call).await.map_err(|failure| {
-        failure.hint_not_found("`muster iot hub list` shows the hubs of this server")
+        failure.hint_not_found(
+            "`muster iot hub list` shows the hubs of this server; for another's, give \
+             --connection-string",
+        )
     });
     done.map(drop)
 }

@@ -205,6 +205,7 @@ fn outcome(value: &Value) -> String {
         "disabled" => format!("refused: {} is disabled", entry(at(content, &["entry"]))),
         "failed" => format!("let in, but not assigned: {}", failure(&told("kind"))),
         "consulting" => "under way: the webhook is asked for a hub".to_owned(),
+        "provisioning" => format!("under way: {} is written to", told("hub")),
         "challenged" => "challenged: the TPM is to call again, with a token".to_owned(),
         "rejected" => format!("refused: {}", told("because")),
         _ => value.to_string(),
@@ -292,6 +293,7 @@ sensor-thl-002 at 2026-02-03T04:05:06.0000000Z, on dps1, by mqtt
                  linked",
             ),
             (json!({"rejected": {"because": "nobody knows it"}}), "refused: nobody knows it"),
+            (json!({"provisioning": {"hub": "h"}}), "under way: h is written to"),
             (json!("consulting"), "under way: the webhook is asked for a hub"),
             (json!("challenged"), "challenged: the TPM is to call again, with a token"),
         ] {

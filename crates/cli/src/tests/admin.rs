@@ -353,7 +353,7 @@ async fn hubs_are_linked_and_changed() {
         ran.lines()[1],
         "PUT /muster/v1/dps/dps1/linked-hubs/hub1.localhost?api-version=2026-11-01"
     );
-    assert_eq!(ran.body(1), json!({"allocationWeight": 7}));
+    assert_eq!(ran.body(1), json!({"allocationWeight": 7, "connectionString": words[7]}));
     assert!(ran.out.contains("hub1.localhost  7       true"), "{}", ran.out);
     let words = [
         "iot",

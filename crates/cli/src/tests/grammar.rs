@@ -138,6 +138,7 @@ fn services_take_the_spellings_of_az() {
         "iot dps linked-hub create --dps-name d --connection-string S -l westeurope",
         "iot dps linked-hub create --dps-name d --hub-name h --apply-allocation-policy false",
         "iot dps linked-hub list --dps-name d",
+        "iot dps linked-hub jobs --dps-name d",
         "iot dps linked-hub show --dps-name d --linked-hub h",
         "iot dps linked-hub update --dps-name d --linked-hub h --allocation-weight 3",
         "iot dps linked-hub delete --dps-name d --linked-hub h",

@@ -2,9 +2,11 @@
 //!
 //! Its resources have the shape of the ARM resources that they stand for (`dps-service-api` §4).
 
+mod connection_string;
 mod credential;
 mod event;
 mod exception;
+mod job;
 mod network;
 mod policy;
 mod quota;
@@ -28,6 +30,7 @@ use crate::json::{Object, object, read};
 
 use self::quota::{QuotaJson, QuotaRead};
 pub use self::quota::{UseJson, use_json};
+pub use connection_string::{ConnectionString, connection_string};
 pub use credential::{
     CredentialBody, CredentialRoute, IssuerBody, credential_body, credential_json,
     credential_policy_json, issuer_body,
@@ -37,6 +40,7 @@ pub use event::{
     dead_letter_json, dead_letters_json, subscription_body, subscription_json, test_json,
 };
 pub use exception::{ExceptionBody, ExceptionJson, ExceptionRoute, exception_body, exception_json};
+pub use job::{JobJson, job_json};
 pub use network::{NetworkBody, NetworkJson, force};
 pub use policy::{KeyJson, PolicyRoute, RightName, key_json, policy_body, renew_body};
 pub use registrations::{
@@ -78,6 +82,8 @@ pub enum DpsRoute {
     Delete(ServiceName),
     /// `GET|POST {name}/listkeys`
     Keys(ServiceName),
+    /// `GET {name}/jobs`
+    Jobs(ServiceName),
     /// `GET {name}/linked-hubs`
     Links(ServiceName),
     /// `PUT {name}/linked-hubs/{hub}`, by name or host
@@ -190,12 +196,16 @@ fn dps(method: &str, rest: &[&str]) -> Result<DpsRoute, ApiFault> {
         ("DELETE", [name]) => DpsRoute::Delete(service(name)?),
         ("GET" | "POST", [name, "listkeys"]) => DpsRoute::Keys(service(name)?),
         ("GET", [name, "limits"]) => DpsRoute::Limits(service(name)?),
+        ("GET", [name, "jobs"]) => DpsRoute::Jobs(service(name)?),
         ("GET", [name, "linked-hubs"]) => DpsRoute::Links(service(name)?),
         ("PUT", [name, "linked-hubs", hub]) => DpsRoute::PutLink(service(name)?, (*hub).to_owned()),
         ("DELETE", [name, "linked-hubs", hub]) => {
             DpsRoute::DeleteLink(service(name)?, (*hub).to_owned())
         }
-        (_, [] | [_] | [_, "listkeys" | "linked-hubs" | "limits"] | [_, "linked-hubs", _]) => {
+        (
+            _,
+            [] | [_] | [_, "listkeys" | "jobs" | "linked-hubs" | "limits"] | [_, "linked-hubs", _],
+        ) => {
             return Err(ApiFault::MethodNotAllowed);
         }
         (_, _) => return Err(ApiFault::NotFound(Missing::Path)),
@@ -271,6 +281,8 @@ pub struct LinkJson<'a> {
     name: &'a str,
     allocation_weight: u32,
     apply_allocation_policy: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    connection_string: Option<String>,
 }
 
 /// Properties of a hub.
@@ -365,6 +377,7 @@ pub fn link_json(link: &LinkedHub) -> LinkJson<'_> {
         name: link.host.as_str(),
         allocation_weight: link.allocation_weight,
         apply_allocation_policy: link.apply_allocation_policy,
+        connection_string: link.remote.as_ref().map(connection_string::masked),
     }
 }
 
@@ -422,13 +435,22 @@ pub struct DpsBody {
 }
 
 /// What may be said of a linked hub.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Clone, Debug, Default)]
 pub struct LinkBody {
     /// 1..=1000.
     pub allocation_weight: Option<u32>,
     /// Whether an allocation may choose it.
     pub apply_allocation_policy: Option<bool>,
+    /// How its registry is reached, for a hub that lives elsewhere.
+    pub connection: Option<ConnectionString>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct LinkRead {
+    allocation_weight: Option<u32>,
+    apply_allocation_policy: Option<bool>,
+    connection_string: Option<String>,
 }
 
 /// What may be said of a hub.
@@ -535,7 +557,12 @@ pub fn hub_body(body: &[u8]) -> Result<HubBody, ApiFault> {
 pub fn link_body(body: &[u8]) -> Result<LinkBody, ApiFault> {
     match body.trim_ascii().is_empty() {
         true => Ok(LinkBody::default()),
-        false => read(body),
+        false => {
+            let LinkRead { allocation_weight, apply_allocation_policy, connection_string: text } =
+                read(body)?;
+            let connection = text.as_deref().map(connection_string).transpose()?;
+            Ok(LinkBody { allocation_weight, apply_allocation_policy, connection })
+        }
     }
 }
 

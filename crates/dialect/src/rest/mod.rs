@@ -8,6 +8,7 @@ pub mod hub;
 pub mod monitoring;
 pub mod openapi;
 pub mod query;
+pub mod registry;
 pub mod resource;
 pub mod resource_log;
 pub mod service;

@@ -16,7 +16,8 @@ use dialect::rest::admin::{self, CertificateRoute, DpsRoute, HubRoute, Route};
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use model::{HostName, IfMatch, ServiceName};
 use service::{
-    ApiError, Call, CertificateRequest, DpsRequest, HubRequest, LinkRequest, NetworkRequest,
+    ApiError, Call, CertificateRequest, Connection, DpsRequest, HubRequest, LinkRequest,
+    NetworkRequest,
 };
 
 use super::access::{self, Guard};
@@ -120,22 +121,31 @@ async fn dps(
             let uses = own.limits(&name).await.map_err(failed)?;
             Ok(list(uses.iter().map(admin::use_json).collect::<Vec<_>>()))
         }
+        DpsRoute::Jobs(name) => {
+            let all = own.jobs(&name).await.map_err(failed)?;
+            let told = all.iter().map(|view| admin::job_json(&view.job, view.trouble.as_deref()));
+            Ok(list(told.collect::<Vec<_>>()))
+        }
         DpsRoute::Links(name) => {
             let row = own.dps(&name).await.map_err(failed)?;
             Ok(list(row.value.linked_hubs.iter().map(admin::link_json).collect::<Vec<_>>()))
         }
         DpsRoute::PutLink(name, hub) => {
-            let hub = hub_named(gateway, &hub)?;
             let body = admin::link_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
+            let hub = match &body.connection {
+                Some(_) => hub_elsewhere(gateway, &hub)?,
+                None => hub_linked(gateway, &name, &hub)?,
+            };
             let request = LinkRequest {
                 allocation_weight: body.allocation_weight.unwrap_or(1),
                 apply_allocation_policy: body.apply_allocation_policy.unwrap_or(true),
+                connection: body.connection.map(connection),
             };
             let changed = own.put_link(call, &name, &hub, &request).await.map_err(failed)?;
             Ok(one(&admin::dps_json(&changed)))
         }
         DpsRoute::DeleteLink(name, hub) => {
-            let hub = hub_named(gateway, &hub)?;
+            let hub = hub_linked(gateway, &name, &hub)?;
             let gone = |error: ApiError| faults::dps_api(&error, Missing::Hub);
             own.delete_link(call, &name, &hub).await.map_err(gone).map(|_| Reply::empty(204))
         }
@@ -239,6 +249,33 @@ fn hub_named(gateway: &Gateway, text: &str) -> Result<HostName, WireError> {
         .find(|hub| Some(&hub.name) == by_name.as_ref() || Some(&hub.host) == by_host.as_ref())
         .map(|hub| hub.host.clone())
         .ok_or_else(|| faults::dps(&ApiFault::NotFound(Missing::Hub)))
+}
+
+/// A hub of this server, or one that is linked, by its name or its host.
+fn hub_linked(gateway: &Gateway, dps: &ServiceName, text: &str) -> Result<HostName, WireError> {
+    hub_named(gateway, text).or_else(|missing| {
+        let directory = gateway.service.directory();
+        let linked = directory.dps(dps).into_iter().flat_map(|dps| &dps.linked_hubs);
+        let is_meant = |host: &HostName| {
+            let label = host.as_str().split('.').next();
+            host.as_str().eq_ignore_ascii_case(text)
+                || label.is_some_and(|label| label.eq_ignore_ascii_case(text))
+        };
+        let mut found = linked.map(|linked| &linked.host).filter(|host| is_meant(host));
+        found.next().cloned().ok_or(missing)
+    })
+}
+
+/// A hub that a connection string names: by its host, or one of this server by its name too.
+fn hub_elsewhere(gateway: &Gateway, text: &str) -> Result<HostName, WireError> {
+    hub_named(gateway, text).or_else(|_| {
+        HostName::parse(text).map_err(|because| faults::dps(&ApiFault::Id { of: "hub", because }))
+    })
+}
+
+fn connection(read: admin::ConnectionString) -> Connection {
+    let admin::ConnectionString { host, authority, policy, key } = read;
+    Connection { host, authority, policy, key }
 }
 
 fn authorize(

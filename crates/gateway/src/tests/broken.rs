@@ -13,11 +13,12 @@ use model::{
 use provisioning::enrollment::{Group, Individual};
 use provisioning::instance::Dps;
 use provisioning::registration::Registration;
+use provisioning::remote::Job;
 use provisioning::view::{InstanceView, RegistrationView, Versioned};
 use store::{
     Change, Commit, CommitError, Committed, Deliveries, DeliveryCount, DeviceCount, DeviceView,
-    Devices, Enrollments, Events, IndividualView, Instances, Orphaned, Page, Registrations, Store,
-    StoreError, Views,
+    Devices, Enrollments, Events, IndividualView, Instances, Jobs, Orphaned, Page, Registrations,
+    Store, StoreError, Views,
 };
 
 /// Fails at everything while the flag is up.
@@ -139,6 +140,26 @@ impl Registrations for Broken {
         _: usize,
     ) -> Result<Views<Orphaned>, StoreError> {
         self.answer(Views { views: Vec::new(), next: None })
+    }
+}
+
+#[async_trait]
+impl Jobs for Broken {
+    async fn job(
+        &self,
+        _: &ServiceName,
+        _: &RegistrationId,
+    ) -> Result<Option<Versioned<Job>>, StoreError> {
+        self.answer(None)
+    }
+
+    async fn jobs(
+        &self,
+        _: Option<&ServiceName>,
+        _: Option<&str>,
+        _: usize,
+    ) -> Result<Page<Job>, StoreError> {
+        self.page()
     }
 }
 

@@ -13,6 +13,8 @@ pub struct TwinUpdate {
     pub tags: Option<Map<String, Value>>,
     /// The desired properties.
     pub desired: Option<Map<String, Value>>,
+    /// What the device had reported elsewhere: for an identity that is made, else not looked at.
+    pub reported: Option<Map<String, Value>>,
 }
 
 /// How a section that is given becomes the twin's.
@@ -67,6 +69,27 @@ impl Twin {
     }
 }
 
+impl Twin {
+    /// A new twin that takes along what its device had reported elsewhere.
+    ///
+    /// # Errors
+    /// [`TwinError`].
+    pub fn taking_along(
+        mut self,
+        reported: &Map<String, Value>,
+        now: Timestamp,
+    ) -> Result<Self, TwinError> {
+        let reported = without_ours(reported);
+        check_object(&reported, 1, "reported")?;
+        let version = self.version;
+        self.report(&reported, now);
+        // The first state, as with desired properties.
+        (self.version, self.reported.version) = (version, 1);
+        check_size(&self.reported)?;
+        Ok(self)
+    }
+}
+
 fn without_ours(section: &Map<String, Value>) -> Map<String, Value> {
     let mut section = section.clone();
     section.remove("$metadata");
@@ -93,7 +116,7 @@ mod tests {
     }
 
     fn both(tags: Value, desired: Value) -> TwinUpdate {
-        TwinUpdate { tags: Some(object(tags)), desired: Some(object(desired)) }
+        TwinUpdate { tags: Some(object(tags)), desired: Some(object(desired)), reported: None }
     }
 
     #[test]
@@ -115,7 +138,7 @@ mod tests {
     #[test]
     fn a_replacement_leaves_nothing_of_the_old_section_and_all_of_the_other() {
         let desired = Some(object(json!({"new": 1, "gone": null})));
-        let update = TwinUpdate { desired, tags: None };
+        let update = TwinUpdate { desired, ..TwinUpdate::default() };
         let twin = twin().updated(&update, How::Replace, LATER).unwrap();
         assert_eq!(Value::Object(twin.desired.values), json!({"new": 1}));
         assert_eq!(Value::Object(twin.desired.metadata)["rate"], Value::Null);
@@ -174,8 +197,8 @@ mod tests {
         let of = |count: usize| {
             (0..count).map(|i| (format!("k{i}"), json!("x".repeat(1000)))).collect::<Map<_, _>>()
         };
-        let tags = |count| TwinUpdate { tags: Some(of(count)), desired: None };
-        let desired = |count| TwinUpdate { desired: Some(of(count)), tags: None };
+        let tags = |count| TwinUpdate { tags: Some(of(count)), ..TwinUpdate::default() };
+        let desired = |count| TwinUpdate { desired: Some(of(count)), ..TwinUpdate::default() };
         assert!(twin().updated(&tags(7), How::Replace, NOW).is_ok());
         assert!(twin().updated(&desired(31), How::Replace, NOW).is_ok());
         for update in [tags(9), desired(33)] {
@@ -184,7 +207,7 @@ mod tests {
         }
         // What is there already counts.
         let half = twin().updated(&tags(5), How::Replace, NOW).unwrap();
-        let more = TwinUpdate { tags: Some(object(json!({"m": "x".repeat(4000)}))), desired: None };
+        let more = both(json!({"m": "x".repeat(4000)}), json!({}));
         assert!(half.updated(&more, How::Merge, NOW).is_err());
     }
 }

@@ -6,13 +6,14 @@
 //! only while the question is still the same.
 
 use model::{Etag, HostName};
+use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::enrollment::{CustomAllocation, EntryRef};
 use crate::registration::{Assigned, Failure, FailureKind};
 
 /// What the webhook is asked about one device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Question {
     /// The entry that let the device in.
     pub entry: EntryRef,
@@ -29,7 +30,7 @@ pub struct Question {
 }
 
 /// What the webhook says of one device.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Answer {
     /// The hub that it chose, as it wrote it.
     pub hub: String,
@@ -40,7 +41,7 @@ pub struct Answer {
 }
 
 /// A question that was asked, and what came of it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Consulted {
     /// What was asked.
     pub question: Question,
@@ -49,7 +50,7 @@ pub struct Consulted {
 }
 
 /// Why a webhook gave no answer that counts.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NoAnswer {
     /// The status that it answered with, where that is the reason.
     pub status: Option<u16>,

@@ -53,6 +53,7 @@ mod tests {
             host: HostName::parse(name).unwrap(),
             allocation_weight: weight,
             apply_allocation_policy: true,
+            remote: None,
         }
     }
 

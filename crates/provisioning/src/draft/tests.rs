@@ -56,6 +56,7 @@ fn instance() -> InstanceView {
         host: HostName::parse(name).unwrap(),
         allocation_weight: 1,
         apply_allocation_policy: true,
+        remote: None,
     };
     InstanceView {
         dps: Dps {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use attestation::x509::issuing::{KeyType, SigningRequest};
 use model::{PolicyName, RegistrationId, Timestamp, limits};
+use serde::{Deserialize, Serialize};
 
 use super::{CredentialPolicy, Issued};
 use crate::enrollment::Settings;
@@ -17,7 +18,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 const BACKDATED: Duration = limits::SAS_CLOCK_SKEW;
 
 /// What the device gets.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Issue {
     /// A certificate that is yet to be signed.
     Fresh(Order),
@@ -26,7 +27,7 @@ pub enum Issue {
 }
 
 /// A certificate to be signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Order {
     /// The policy.
     pub policy: PolicyName,

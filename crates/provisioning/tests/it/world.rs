@@ -172,6 +172,7 @@ impl World {
             host: host(name),
             allocation_weight: 1,
             apply_allocation_policy: true,
+            remote: None,
         };
         Self {
             dps: Dps {

@@ -89,7 +89,7 @@ mod tests {
 
     fn check(text: &str, flags: &Flags) -> Result<Tls, Faults> {
         let path = std::path::Path::new("muster.toml");
-        Config::check(text, path, flags, |_, _, _| Vec::new()).map(|config| config.tls)
+        Config::check(text, path, flags, |_, _, _, _| Vec::new()).map(|config| config.tls)
     }
 
     fn files(chain: &str, key: &str, hosts: &[&str]) -> CertificateFiles {

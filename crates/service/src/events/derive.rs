@@ -48,6 +48,7 @@ fn rested_on(commit: &Commit) -> HashMap<Row<'_>, bool> {
         &Condition::Device { ref hub, ref id, at } => Some((Row::Device(hub, id), at.is_some())),
         Condition::IndividualsByLeaf { .. }
         | Condition::AtMost { .. }
+        | Condition::Job { .. }
         | Condition::Instance { .. }
         | Condition::CaCertificate { .. }
         | Condition::Hub { .. }
@@ -129,6 +130,8 @@ impl Service {
             | Write::Hub(_)
             | Write::DeleteHub(_)
             | Write::Twin(..)
+            | Write::Job(_)
+            | Write::DeleteJob(..)
             | Write::Subscription(_)
             | Write::DeleteSubscription(_)
             | Write::Delivery(_)

@@ -76,6 +76,7 @@ impl Service {
         place: Placement,
         wanted: Wanted,
         identity: Identity,
+        from_elsewhere: Option<Provisioned>,
         now: Timestamp,
     ) -> Result<reprovision::Identity, Fault> {
         let there = match identity {
@@ -87,7 +88,7 @@ impl Service {
             None => None,
         };
         commit.conditions.push(device_condition(&place.to, there.as_ref()));
-        let left_behind = left.as_ref().map(provisioned);
+        let left_behind = from_elsewhere.or_else(|| left.as_ref().map(provisioned));
         let fresh = provision(wanted, there.as_ref().map(provisioned), left_behind.as_ref(), now);
         let hub = place.to.hub.clone();
         let id = place.to.device_id.clone();
@@ -108,22 +109,27 @@ impl Service {
             commit.writes.push(Write::Twin(hub, id, Box::new(fresh.twin)));
         }
         if let Some(from) = place.from {
-            commit.conditions.push(device_condition(&from, left.as_ref()));
-            if let Some(left) = &left {
-                commit.conditions.push(Condition::Twin {
-                    hub: from.hub.clone(),
-                    id: from.device_id.clone(),
-                    at: Some(left.twin.revision),
-                });
-            }
-            commit.writes.push(Write::DeleteDevice(from.hub.clone(), from.device_id.clone()));
-            commit.changes.push(ChangeScope::Device { hub: from.hub, device_id: from.device_id });
+            leave(commit, from, left.as_ref());
         }
         Ok(match there {
             Some(_) => reprovision::Identity::Found,
             None => reprovision::Identity::Made,
         })
     }
+}
+
+/// Removes the identity that a device leaves behind.
+pub(super) fn leave(commit: &mut Commit, from: Assigned, left: Option<&DeviceView>) {
+    commit.conditions.push(device_condition(&from, left));
+    if let Some(left) = left {
+        commit.conditions.push(Condition::Twin {
+            hub: from.hub.clone(),
+            id: from.device_id.clone(),
+            at: Some(left.twin.revision),
+        });
+    }
+    commit.writes.push(Write::DeleteDevice(from.hub.clone(), from.device_id.clone()));
+    commit.changes.push(ChangeScope::Device { hub: from.hub, device_id: from.device_id });
 }
 
 fn device_condition(at: &Assigned, found: Option<&DeviceView>) -> Condition {

@@ -111,7 +111,7 @@ async fn of_writers_of_an_identity_or_a_twin_with_one_etag_exactly_one_wins() {
     let patch = |if_match: IfMatch| {
         at_once(&w, async move |service: &Service, number| {
             let tags = json!({format!("w{number}"): number}).as_object().cloned();
-            let update = TwinUpdate { tags, desired: None };
+            let update = TwinUpdate { tags, ..TwinUpdate::default() };
             let id = device_id("dev");
             service.put_twin(&call(), hub, &id, &update, How::Merge, &if_match).await
         })

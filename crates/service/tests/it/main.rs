@@ -11,9 +11,11 @@
 mod certificates;
 mod concurrency;
 mod consult;
+mod elsewhere;
 mod enrollments;
 mod events;
 mod exceptions;
+mod far;
 mod hub_side;
 mod issuance;
 mod limits;

@@ -1,5 +1,7 @@
 //! A TPM's way through the store: challenged, assigned, and its challenge consumed (D-25).
 
+use std::sync::Arc;
+
 use attestation::SymmetricKey;
 use attestation::tpm::{CHALLENGE_SLOT, Challenge, EndorsementKey, StorageRootKey};
 use hub::identity::Authentication;
@@ -10,8 +12,9 @@ use provisioning::view::{Evidence, TpmEvidence};
 use serde_json::json;
 use service::{PollError, Polled, RegisterError};
 
+use crate::far::{Far, Fate, Line, link};
 use crate::seeds::ENDORSEMENT_KEY;
-use crate::world::{World, id};
+use crate::world::{Outside, World, id};
 
 fn endorsement_key() -> EndorsementKey {
     EndorsementKey::from_base64(ENDORSEMENT_KEY).unwrap()
@@ -215,4 +218,34 @@ async fn s_10_s_11_a_tpm_is_disabled_enabled_and_deleted() {
     w.delete("tpm").await;
     let refused = w.register("tpm", &w.shown(None)).await;
     assert!(matches!(refused, Err(RegisterError::Rejected(_, Some(Mechanism::Tpm)))));
+}
+
+/// What a TPM has shown is kept with the job: its poll could not show it again.
+#[tokio::test]
+async fn d_25_a_tpm_goes_to_a_hub_elsewhere_also_after_a_crash() {
+    const FAR: &str = "far.example.com";
+    for fate in [Fate::Held, Fate::HeldAfter] {
+        let far: Arc<Far> = Arc::default();
+        let line = Line::with(&far, 1, fate);
+        let w = World::calling(line.clone()).await;
+        link(&w, FAR, 9).await;
+        let mut entry = enrollment();
+        entry["allocationPolicy"] = "static".into();
+        entry["iotHubs"] = json!([FAR]);
+        w.put("tpm", &entry).await;
+        let key = w.challenged().await;
+        let accepted = w.register("tpm", &w.shown(Some(&key))).await.unwrap();
+        line.waits.notified().await;
+        let w = w.anew(Outside { webhooks: None, registries: Some(Line::new(&far)) }).await;
+        w.service.sweep().await.unwrap();
+        let polls = w.token("tpm", &key);
+        let Polled::Record(record) = w.poll("tpm", &accepted.operation_id, &polls).await.unwrap()
+        else {
+            panic!("disabled")
+        };
+        assert_eq!(record.status, RegistrationStatus::Assigned);
+        assert!(record.tpm.unwrap().authentication_key.is_some());
+        let shows = far.found(FAR, "tpm").unwrap().shows;
+        assert!(matches!(shows, provisioning::remote::Shows::Sas(..)));
+    }
 }

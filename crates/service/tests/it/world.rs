@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Barrier, Mutex};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use attestation::SymmetricKey;
@@ -17,7 +18,8 @@ use provisioning::registration::Registration;
 use provisioning::view::{Evidence, RegistrationRequest, Versioned};
 use service::{
     Accepted, Announcer, Call, Clock, DpsRequest, Entropy, Extent, Found, HubRequest, LinkRequest,
-    PollError, Polled, RegisterError, Search, Service, TelemetryError, TelemetryLog, Webhooks,
+    PollError, Polled, RegisterError, Registries, Search, Service, TelemetryError, TelemetryLog,
+    Webhooks,
 };
 use store::memory::Memory;
 
@@ -165,15 +167,27 @@ async fn opened(
     store: &Arc<dyn store::Store>,
     log: &Arc<TestLog>,
     clock: &Arc<TestClock>,
-    webhooks: Option<Arc<dyn Webhooks>>,
+    outside: Outside,
 ) -> Arc<Service> {
     let entropy = Arc::new(TestEntropy(AtomicU64::new(7)));
     let service = Service::open(store.clone(), log.clone(), clock.clone(), entropy);
     let service = service.await.unwrap();
-    Arc::new(match webhooks {
+    let Outside { webhooks, registries } = outside;
+    let service = match webhooks {
         Some(webhooks) => service.with_webhooks(webhooks),
         None => service,
+    };
+    Arc::new(match registries {
+        Some(registries) => service.with_registries(registries, Duration::from_secs(1)),
+        None => service,
     })
+}
+
+/// Whom a service asks.
+#[derive(Default)]
+pub struct Outside {
+    pub webhooks: Option<Arc<dyn Webhooks>>,
+    pub registries: Option<Arc<dyn Registries>>,
 }
 
 impl World {
@@ -182,27 +196,34 @@ impl World {
     }
 
     pub async fn over(store: Arc<dyn store::Store>) -> Self {
-        Self::made(store, None).await
+        Self::made(store, Outside::default()).await
     }
 
     /// A world whose service asks webhooks by these.
     pub async fn asking(webhooks: Arc<dyn Webhooks>) -> Self {
-        Self::made(Arc::new(Memory::default()), Some(webhooks)).await
+        let outside = Outside { webhooks: Some(webhooks), registries: None };
+        Self::made(Arc::new(Memory::default()), outside).await
     }
 
-    async fn made(store: Arc<dyn store::Store>, webhooks: Option<Arc<dyn Webhooks>>) -> Self {
+    /// A world whose service calls hubs elsewhere by these.
+    pub async fn calling(registries: Arc<dyn Registries>) -> Self {
+        let outside = Outside { webhooks: None, registries: Some(registries) };
+        Self::made(Arc::new(Memory::default()), outside).await
+    }
+
+    pub async fn made(store: Arc<dyn store::Store>, outside: Outside) -> Self {
         let clock = Arc::new(TestClock {
             ticks: AtomicI64::new(17_900_000_000_000_000),
             gathering: Mutex::new((0, Arc::new(Barrier::new(1)))),
         });
         let log = Arc::new(TestLog::default());
-        let service = opened(&store, &log, &clock, webhooks).await;
+        let service = opened(&store, &log, &clock, outside).await;
         let dps = ServiceName::parse("dps").unwrap();
         let made = service.put_dps(&call(), &dps, DpsRequest::default()).await.unwrap();
         for name in ["hub1", "hub2"] {
             let name = ServiceName::parse(name).unwrap();
             let hub = service.put_hub(&call(), &name, HubRequest::default()).await.unwrap();
-            let link = LinkRequest { allocation_weight: 1, apply_allocation_policy: true };
+            let link = LinkRequest::default();
             service.put_link(&call(), &dps, &hub.host, &link).await.unwrap();
         }
         Self { service, clock, log, dps, store, scope: made.id_scope.to_string() }
@@ -218,7 +239,12 @@ impl World {
 
     /// Another service over the same store, as after a crash.
     pub async fn restarted(self, webhooks: Arc<dyn Webhooks>) -> Self {
-        let service = opened(&self.store, &self.log, &self.clock, Some(webhooks)).await;
+        self.anew(Outside { webhooks: Some(webhooks), registries: None }).await
+    }
+
+    /// Another service over the same store, as after a crash.
+    pub async fn anew(self, outside: Outside) -> Self {
+        let service = opened(&self.store, &self.log, &self.clock, outside).await;
         Self { service, ..self }
     }
 

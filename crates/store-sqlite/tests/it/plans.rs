@@ -6,7 +6,7 @@ use store_sqlite::Options;
 use crate::scratch::Scratch;
 
 /// The files that hold SQL.
-const SOURCES: [&str; 9] = [
+const SOURCES: [&str; 10] = [
     include_str!("../../src/apply.rs"),
     include_str!("../../src/changes.rs"),
     include_str!("../../src/devices.rs"),
@@ -14,6 +14,7 @@ const SOURCES: [&str; 9] = [
     include_str!("../../src/events.rs"),
     include_str!("../../src/hubs.rs"),
     include_str!("../../src/instances.rs"),
+    include_str!("../../src/jobs.rs"),
     include_str!("../../src/migrate.rs"),
     include_str!("../../src/registrations.rs"),
 ];

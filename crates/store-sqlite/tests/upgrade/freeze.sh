@@ -78,6 +78,16 @@ m $d printed --auth-method x509_thumbprint \
 m event subscription create --name ops --endpoint https://127.0.0.1:1/events
 m iot hub device-identity delete --hub-name hub1 --device-id sensor-own
 
+# A job: nobody is at that port, and the server ends while it still tries.
+m iot dps linked-hub create --dps-name second --connection-string \
+    "HostName=localhost.invalid:9;SharedAccessKeyName=p;SharedAccessKey=AAECAwQFBgcICQoLDA0ODw=="
+m iot dps enrollment create --dps-name second --enrollment-id far --attestation-type symmetricKey \
+    --allocation-policy static --iot-hubs localhost.invalid
+"$muster" iot device registration create --dps-name second --registration-id far >"$OUT" 2>&1 &
+device=$!
+until "$muster" iot dps linked-hub jobs --dps-name second | grep -q far; do sleep 0.1; done
+kill "$device"
+
 kill "$server"
 wait "$server"
 server=

@@ -15,6 +15,7 @@ use provisioning::draft::claims_of;
 use provisioning::enrollment::{Group, Individual};
 use provisioning::instance::{CaCertificate, Dps};
 use provisioning::registration::Registration;
+use provisioning::remote::Job;
 use provisioning::view::{InstanceView, Versioned};
 
 use crate::commit::{Condition, Counted, RefusedBound, Write};
@@ -27,6 +28,7 @@ pub(super) struct Rows {
     /// The revision that was given last.
     revision: u64,
     pub(super) instances: BTreeMap<ServiceName, Instance>,
+    pub(super) jobs: Table<String, Job>,
     pub(super) hubs: Table<ServiceName, Hub>,
     pub(super) devices: Table<(HostName, DeviceId), Device>,
     pub(super) twins: Table<(HostName, DeviceId), Twin>,
@@ -83,6 +85,7 @@ impl Rows {
             Condition::Registration { dps, id, at } => {
                 instance(dps).and_then(|found| revision(&found.registrations, id)) == *at
             }
+            Condition::Job { dps, id, at } => revision(&self.jobs, &job_key(dps, id)) == *at,
             Condition::Hub { name, at } => revision(&self.hubs, name) == *at,
             Condition::Device { hub, id, at } => {
                 revision(&self.devices, &(hub.clone(), id.clone())) == *at
@@ -151,6 +154,14 @@ impl Rows {
                 if let Some(instance) = self.instances.get_mut(&bound.dps) {
                     instance.bound_refused(bound);
                 }
+            }
+            Write::Job(value) => {
+                let key = job_key(&value.dps, &value.request.registration_id);
+                let row = self.next_row(value.as_ref());
+                self.jobs.insert(key, row);
+            }
+            Write::DeleteJob(dps, id) => {
+                self.jobs.remove(&job_key(dps, id));
             }
             Write::Hub(value) => self.write_hub(value)?,
             Write::DeleteHub(name) => self.delete_hub(name),
@@ -312,6 +323,11 @@ impl Instance {
         };
         u64::try_from(count).unwrap_or(u64::MAX)
     }
+}
+
+/// Instances first, then lower-case ids; the names of instances have no slash.
+pub(super) fn job_key(dps: &ServiceName, id: &RegistrationId) -> String {
+    format!("{dps}/{}", id.key())
 }
 
 fn revision<K: Ord, T>(table: &Table<K, T>, key: &K) -> Option<Revision> {

@@ -100,6 +100,7 @@ async fn revision_of(store: &dyn Store, condition: &Condition) -> Option<Revisio
         Condition::Registration { dps, id, .. } => {
             store.registration(dps, id).await.unwrap().map(|row| row.revision)
         }
+        Condition::Job { dps, id, .. } => store.job(dps, id).await.unwrap().map(|row| row.revision),
         Condition::Hub { name, .. } => {
             let hubs = store.all_hubs().await.unwrap();
             hubs.iter().find(|row| row.value.name == *name).map(|row| row.revision)

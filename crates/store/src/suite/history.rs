@@ -105,6 +105,7 @@ enum Row {
     Group(String, String),
     CaCertificate(String, String),
     Registration(String, String),
+    Job(String, String),
     Device(String, String),
     Twin(String, String),
     Subscription(String),
@@ -131,6 +132,7 @@ impl Row {
             Condition::Registration { dps, id, .. } => {
                 Self::Registration(text(dps.as_str()), text(id.key()))
             }
+            Condition::Job { dps, id, .. } => Self::Job(text(dps.as_str()), text(id.key())),
             Condition::Device { hub, id, .. } => {
                 Self::Device(text(hub.as_str()), text(id.as_str()))
             }
@@ -184,6 +186,7 @@ impl Row {
             Self::Registration(dps, id) => {
                 Condition::Registration { dps: service(dps), id: rid(id), at }
             }
+            Self::Job(dps, id) => Condition::Job { dps: service(dps), id: rid(id), at },
             Self::Device(hub, id) => Condition::Device { hub: host(hub), id: did(id), at },
             Self::Twin(hub, id) => Condition::Twin { hub: host(hub), id: did(id), at },
             Self::Subscription(name) => {

@@ -20,6 +20,7 @@ pub mod events;
 pub mod fixtures;
 pub mod history;
 pub mod instances;
+pub mod jobs;
 pub mod registrations;
 
 use crate::{Commit, CommitError, Committed, Condition, Store, Write};
@@ -95,6 +96,11 @@ macro_rules! suite {
                 instances_and_hubs_come_by_name
                 unknown_instance_is_none
                 view_of_an_instance_is_shared_until_it_changes;
+            jobs:
+                jobs_are_paged_by_instance_and_id
+                job_comes_back_as_it_was_written
+                job_outlives_its_record_and_its_instance
+                registration_has_one_job;
             registrations:
                 bound_removes_the_oldest_that_were_never_assigned
                 bound_spares_other_owners_and_the_assigned

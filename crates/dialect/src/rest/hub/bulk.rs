@@ -155,8 +155,14 @@ fn operation(id: &str, mode: Mode, read: ItemRead) -> Result<Operation, ApiFault
             given @ (IfMatch::Any | IfMatch::Etag(_)) => given,
         },
     };
-    let desired = read.properties.and_then(|properties| properties.desired);
-    let twin = TwinUpdate { tags: read.tags, desired };
+    let (desired, reported) = match read.properties {
+        Some(properties) => match properties.reported {
+            Some(Value::Object(reported)) => (properties.desired, Some(reported)),
+            Some(_) | None => (properties.desired, None),
+        },
+        None => (None, None),
+    };
+    let twin = TwinUpdate { tags: read.tags, desired, reported };
     let draft = |device| sorted(&id, device).map(Box::new);
     match mode {
         Mode::Create => Ok(Operation::Put(draft(read.device)?, IfMatch::Absent, twin)),

@@ -75,6 +75,9 @@ struct TwinRead {
 #[derive(Deserialize)]
 pub(super) struct PropertiesRead {
     pub(super) desired: Option<Map<String, Value>>,
+    /// Of a bulk's items alone.
+    #[serde(default)]
+    pub(super) reported: Option<Value>,
 }
 
 /// Reads what is written into a twin.
@@ -83,7 +86,8 @@ pub(super) struct PropertiesRead {
 /// As any JSON body.
 pub fn twin_update(body: &[u8]) -> Result<TwinUpdate, ApiFault> {
     let TwinRead { tags, properties } = read(body)?;
-    Ok(TwinUpdate { tags, desired: properties.and_then(|properties| properties.desired) })
+    let desired = properties.and_then(|properties| properties.desired);
+    Ok(TwinUpdate { tags, desired, reported: None })
 }
 
 /// Reads an `If-Match` about a twin; the etag it gives is the counter in decimal digits. A text

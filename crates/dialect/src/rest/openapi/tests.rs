@@ -66,6 +66,7 @@ operations!(ADMIN_DPS, of_admin_dps: admin::DpsRoute, {
     admin::DpsRoute::Limits(_) => "ListLimits",
     admin::DpsRoute::Delete(_) => "DeleteDps",
     admin::DpsRoute::Keys(_) => "ListDpsKeys",
+    admin::DpsRoute::Jobs(_) => "ListJobs",
     admin::DpsRoute::Links(_) => "ListLinks",
     admin::DpsRoute::PutLink(..) => "PutLink",
     admin::DpsRoute::DeleteLink(..) => "DeleteLink",

@@ -50,7 +50,7 @@ pub(super) async fn connect(world: &World, id: &str) -> Session {
 #[tokio::test]
 async fn a_bulk_does_what_each_item_asks_and_tells_which_failed() {
     let world = World::new().await;
-    let twin = json!({"desired": {"rate": 5}, "reported": {"ignored": 1}});
+    let twin = json!({"desired": {"rate": 5}, "reported": {"level": 1}});
     let made = bulk(
         &world,
         &json!([
@@ -64,6 +64,7 @@ async fn a_bulk_does_what_each_item_asks_and_tells_which_failed() {
     let a = world.operate(HUB, "GET /twins/a", &[], "").await.expect(200);
     assert_eq!((&a["tags"]["site"], &a["properties"]["desired"]["rate"]), (&json!("x"), &json!(5)));
     assert_eq!((&a["version"], &a["properties"]["desired"]["$version"]), (&json!(2), &json!(1)));
+    assert_eq!(a["properties"]["reported"]["level"], 1);
     assert_eq!(device(&world, "b").await["statusReason"], "spare");
 
     let mixed = bulk(

@@ -36,8 +36,8 @@ use crate::rest::service::bulk::{BulkOf, result};
 use crate::rest::service::{Keys, enrollment, group, load, registration};
 use crate::rest::{admin, device, event, hub, query};
 use crate::samples::{
-    NOW, OPERATION, TRACKING, certificate, device_id, group_entry, group_id, id, individual_entry,
-    instance, issuance, issued, key, record, stamp, value,
+    NOW, OPERATION, TRACKING, certificate, device_id, far_link, group_entry, group_id, id,
+    individual_entry, instance, issuance, issued, job, key, record, stamp, value,
 };
 
 fn written(json: &impl Serialize) -> Value {
@@ -248,6 +248,9 @@ fn the_administration_writes_as_described() {
     }
     let link = instance.dps.linked_hubs.first().unwrap();
     schemas.check("LinkedHubs", &list(&written(&admin::link_json(link))));
+    schemas.check("LinkedHubs", &list(&written(&admin::link_json(&far_link()))));
+    let job = job();
+    schemas.check("Jobs", &list(&written(&admin::job_json(&job, Some("it is away")))));
     let mut ca = instance.ca_certificates.first().unwrap().value.clone();
     ca.code = Some(VerificationCode::from_random([7; 24]));
     schemas.check("Certificate", &written(&admin::certificate_code_json(&ca)));
@@ -350,6 +353,8 @@ fn the_administration_writes_as_described() {
         "ProvisioningServices",
         "LinkedHub",
         "LinkedHubs",
+        "Job",
+        "Jobs",
         "Certificate",
         "Certificates",
         "Dependent",
