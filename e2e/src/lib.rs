@@ -77,3 +77,5 @@ pub const DPS: &str = "dps.localhost";
 pub const HUB1: &str = "hub1.localhost";
 /// The second hub's host; its name in the command line is `hub2`.
 pub const HUB2: &str = "hub2.localhost";
+/// The host of a hub of another server, in each world's hosts file.
+pub const FAR: &str = "far.localhost";

@@ -29,6 +29,8 @@ pub struct Server {
     data: PathBuf,
     log: PathBuf,
     config: Option<PathBuf>,
+    address: &'static str,
+    fixture: Option<PathBuf>,
 }
 
 impl Server {
@@ -40,9 +42,26 @@ impl Server {
     pub fn start(world: &World) -> Self {
         let data = world.dir().join("data");
         let log = world.dir().join("server.log");
-        let mut server = Self { process: None, data, log, config: None };
+        let mut server = Self::of(data, log);
         server.start_again();
         server
+    }
+
+    /// Starts another server beside the first, at the address of [`crate::FAR`], which begins with
+    /// a fixture of this text. Its command line is not to be used: it would reach the first one.
+    pub fn start_elsewhere(world: &World, fixture: &str) -> Self {
+        let file = world.dir().join("far.fixture.toml");
+        fs::write(&file, fixture).unwrap();
+        let mut server = Self::of(world.dir().join("far"), world.dir().join("far.log"));
+        server.address = "127.0.0.2";
+        server.fixture = Some(file);
+        server.start_again();
+        server.fixture = None;
+        server
+    }
+
+    const fn of(data: PathBuf, log: PathBuf) -> Self {
+        Self { process: None, data, log, config: None, address: "127.0.0.1", fixture: None }
     }
 
     /// Starts a new server with a configuration file of this text.
@@ -50,7 +69,8 @@ impl Server {
         let file = world.dir().join("muster.toml");
         fs::write(&file, config).unwrap();
         let (data, log) = (world.dir().join("data"), world.dir().join("server.log"));
-        let mut server = Self { process: None, data, log, config: Some(file) };
+        let mut server = Self::of(data, log);
+        server.config = Some(file);
         server.start_again();
         server
     }
@@ -65,8 +85,14 @@ impl Server {
         if let Some(config) = &self.config {
             command.arg("--config").arg(config);
         }
+        if self.address != "127.0.0.1" {
+            command.args(["--listen", self.address, "--monitoring", "off"]);
+        }
+        if let Some(fixture) = &self.fixture {
+            command.arg("--fixture").arg(fixture);
+        }
         self.process = Some(command.spawn().unwrap());
-        let answers = || PORTS.iter().all(|port| TcpStream::connect(("127.0.0.1", *port)).is_ok());
+        let answers = || PORTS.iter().all(|port| TcpStream::connect((self.address, *port)).is_ok());
         let started = Instant::now();
         while !(self.data.join("admin.json").exists() && answers()) {
             let ended = self.process.as_mut().unwrap().try_wait().unwrap();

@@ -31,8 +31,8 @@ ip link set lo up && mount --bind "$1/hosts" /etc/hosts || exit 125
 shift
 "$@""#;
 
-const HOSTS: &str =
-    "127.0.0.1 localhost dps.localhost hub1.localhost hub2.localhost muster.localhost\n";
+const HOSTS: &str = "127.0.0.1 localhost dps.localhost hub1.localhost hub2.localhost muster.localhost\n\
+     127.0.0.2 far.localhost\n";
 
 /// What a test's body is handed: a folder, and the clients' interpreters.
 #[derive(Debug)]

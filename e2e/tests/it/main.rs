@@ -35,6 +35,7 @@ mod hostile_tokens;
 mod hostile_tpm;
 mod issuance;
 mod laptop;
+mod linked_hub;
 mod node_registry;
 mod node_service;
 mod operator;
