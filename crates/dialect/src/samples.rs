@@ -11,7 +11,7 @@ use model::{
 use provisioning::decide::{HubCredential, Placement, TwinPlan};
 use provisioning::enrollment::{AllocationPolicy, EntryId, EntryRef, Mechanism, Stamp};
 use provisioning::explain::{Explanation, Outcome};
-use provisioning::instance::{CaCertificate, Dps, LinkedHub, Quota, RemoteHub};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub, RemoteHub};
 use provisioning::issuance::{CredentialPolicy, Issuance, Issued, Made, make_issuing, make_root};
 use provisioning::quota::Quota;
 use provisioning::registration::{
@@ -232,6 +232,7 @@ pub(crate) fn job() -> Job {
         request: RegistrationRequest {
             registration_id: id("dev-1"),
             api_version: "2021-06-01".to_owned(),
+            csr: None,
             payload: None,
         },
         evidence: Evidence::None,

@@ -32,7 +32,11 @@ impl World {
     }
 
     async fn link(&self, host: &HostName) -> Result<(), ApiError> {
-        let link = LinkRequest { allocation_weight: 2, apply_allocation_policy: true };
+        let link = LinkRequest {
+            allocation_weight: 2,
+            apply_allocation_policy: true,
+            ..LinkRequest::default()
+        };
         self.service.put_link(&call(), &self.dps, host, &link).await.map(drop)
     }
 }
