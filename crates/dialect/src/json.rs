@@ -35,6 +35,9 @@ impl Formatter for Ascii {
         writer: &mut W,
         fragment: &str,
     ) -> io::Result<()> {
+        if fragment.is_ascii() {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut units = [0_u16; 2];
         for character in fragment.chars() {
             if character.is_ascii() {

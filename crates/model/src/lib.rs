@@ -9,6 +9,7 @@
 //! so that storage documents may hold these values (their form is the text form).
 
 mod etag;
+pub mod hex;
 mod id;
 mod json;
 pub mod limits;

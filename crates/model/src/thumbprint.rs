@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 
+use crate::hex::upper_pair;
+
 /// The text is not a hash: wrong length, or not hexadecimal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ThumbprintError;
@@ -14,14 +16,6 @@ impl fmt::Display for ThumbprintError {
     }
 }
 impl std::error::Error for ThumbprintError {}
-
-/// The upper-case digit of a number below 16.
-const fn digit(number: u8) -> u8 {
-    match number {
-        0..=9 => b'0' + number,
-        _ => b'A' + number - 10,
-    }
-}
 
 /// The byte that two hexadecimal digits say.
 fn byte_of(pair: &[u8]) -> Option<u8> {
@@ -58,7 +52,7 @@ macro_rules! hash_value {
             fn with_digits<T>(&self, work: impl FnOnce(&str) -> T) -> Option<T> {
                 let mut digits = [0_u8; $bytes * 2];
                 for (pair, byte) in digits.chunks_exact_mut(2).zip(self.0) {
-                    pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 15)]);
+                    pair.copy_from_slice(&upper_pair(byte));
                 }
                 std::str::from_utf8(&digits).ok().map(work)
             }

@@ -19,18 +19,10 @@ pub trait Entropy: Send + Sync {
 pub(crate) fn guid(entropy: &dyn Entropy) -> String {
     let mut bytes = [0_u8; 16];
     entropy.fill(&mut bytes);
-    let [a, b, c, d, e, f, g, h, i, rest @ ..] = bytes;
-    let (g, i) = ((g & 0x0F) | 0x40, (i & 0x3F) | 0x80);
-    let hex = |part: &[u8]| part.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-    let [j, node @ ..] = rest;
-    format!(
-        "{}-{}-{}-{}-{}",
-        hex(&[a, b, c, d]),
-        hex(&[e, f]),
-        hex(&[g, h]),
-        hex(&[i, j]),
-        hex(&node)
-    )
+    let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes;
+    *version = (*version & 0x0F) | 0x40;
+    *variant = (*variant & 0x3F) | 0x80;
+    model::hex::guid(bytes)
 }
 
 /// A fresh serial number of a certificate.

@@ -1,7 +1,7 @@
 //! One certificate, parsed once.
 
 use std::borrow::Cow;
-use std::fmt::{self, Write as _};
+use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -179,12 +179,7 @@ impl Certificate {
 
     /// The serial number's bytes in upper-case hexadecimal digits, a leading sign byte included.
     pub fn serial_hex(&self) -> String {
-        let mut text = String::new();
-        for byte in self.slice(&self.0.serial) {
-            // Writing to a String does not fail.
-            let _ = write!(text, "{byte:02X}");
-        }
-        text
+        model::hex::upper(self.slice(&self.0.serial))
     }
 
     /// The first second in which it is valid.
