@@ -1,5 +1,7 @@
 //! Values for tests.
 
+use std::sync::Arc;
+
 use attestation::SymmetricKey;
 use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
@@ -108,20 +110,19 @@ pub(crate) fn record(
         operation_id: OPERATION.to_owned(),
         earlier_operation_ids: Vec::new(),
         mechanism,
-        chain: Vec::new(),
         tpm: None,
         issued: None,
         created: stamp().created,
         updated: NOW,
         etag: Etag::new("e-1"),
-        explanation: Explanation {
+        explanation: Arc::new(Explanation {
             registration_id: id("dev-1"),
             at: NOW,
             mechanism: Some(mechanism),
             chain: Vec::new(),
             steps: Vec::new(),
             outcome: Outcome::Rejected { because: String::new() },
-        },
+        }),
     }
 }
 

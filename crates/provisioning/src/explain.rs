@@ -17,7 +17,7 @@ pub struct Explanation {
     pub at: Timestamp,
     /// What kind of evidence was shown; none where nothing was.
     pub mechanism: Option<Mechanism>,
-    /// The chain as judged, leaf first.
+    /// Hashes of every member of the chain as judged, leaf first; empty without a chain (D-08).
     pub chain: Vec<ChainMember>,
     /// What was considered, in order.
     pub steps: Vec<Step>,

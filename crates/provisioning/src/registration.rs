@@ -1,5 +1,7 @@
 //! Registration records: what became of a device's claim.
 
+use std::sync::Arc;
+
 use attestation::SymmetricKey;
 use attestation::tpm::{EndorsementKey, StorageRootKey};
 use attestation::x509::Certificate;
@@ -42,8 +44,6 @@ pub struct Registration {
     pub earlier_operation_ids: Vec<String>,
     /// What kind of evidence the latest attempt showed.
     pub mechanism: Mechanism,
-    /// Hashes of every member of the chain as judged; empty without a chain (D-08).
-    pub chain: Vec<ChainMember>,
     /// The operator's order to provision the device anew, until it has followed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reprovision: Option<Order>,
@@ -62,8 +62,8 @@ pub struct Registration {
     pub updated: Timestamp,
     /// Changes at every write.
     pub etag: Etag,
-    /// Why the latest attempt came out as it did (D-15).
-    pub explanation: Explanation,
+    /// Why the latest attempt came out as it did (D-15), with the chain as judged (D-08).
+    pub explanation: Arc<Explanation>,
 }
 
 impl Registration {

@@ -1,6 +1,8 @@
 //! What becomes of a device that registers again: whether it moves, what becomes of its twin, and
 //! what its assignment is called.
 
+use std::sync::Arc;
+
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -133,7 +135,8 @@ pub fn identity_was(identity: Identity, record: &mut Registration, api_version: 
         (Substatus::DeviceDataMigrated | Substatus::DeviceDataReset, _) => substatus,
     };
     record.substatus = record.substatus.map(told);
-    if let Outcome::Assigned { substatus, .. } = &mut record.explanation.outcome {
+    if let Outcome::Assigned { substatus, .. } = &mut Arc::make_mut(&mut record.explanation).outcome
+    {
         *substatus = told(*substatus);
     }
 }

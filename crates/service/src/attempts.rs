@@ -1,7 +1,7 @@
 //! Explanations of late attempts, recorded or not (settled D-15).
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, MutexGuard};
+use std::sync::{Arc, Mutex, MutexGuard};
 
 use model::{ServiceName, limits};
 use provisioning::explain::Explanation;
@@ -16,7 +16,7 @@ pub struct Attempt {
     /// The protocol.
     pub protocol: String,
     /// The story.
-    pub explanation: Explanation,
+    pub explanation: Arc<Explanation>,
 }
 
 /// A bounded ring of attempts, newest last; kept in memory only.

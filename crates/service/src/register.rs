@@ -17,7 +17,7 @@ use provisioning::decide::{
 use provisioning::enrollment::{Certified, IndividualAttestation, Mechanism};
 use provisioning::issuance::withdrawn;
 use provisioning::registration::{Failure, Pending, Registration, RegistrationStatus};
-use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
+use provisioning::view::{Evidence, RegistrationRequest, RegistrationView, Versioned};
 use provisioning::{remote, reprovision};
 use store::Write;
 
@@ -215,6 +215,7 @@ impl Service {
             let Some(Decision { verdict, explanation, answered }) = decision else {
                 return Ok(Attempted::Overtaken);
             };
+            let explanation = Arc::new(explanation);
             *decided = Some(Decided::of(&verdict));
             span.record("verdict", tracing::field::debug(VerdictKind::of(&verdict)));
             drop(span);
@@ -222,7 +223,7 @@ impl Service {
                 tracking_id: call.tracking_id.clone(),
                 dps: dps.clone(),
                 protocol: call.protocol.to_owned(),
-                explanation: explanation.clone(),
+                explanation: Arc::clone(&explanation),
             });
             let is_refused = matches!(verdict, Verdict::Conclude(Conclusion::Disabled { .. }));
             let operation_id = match (turn, &verdict) {
@@ -369,7 +370,7 @@ impl Service {
         if !matches!(verdict, Verdict::Conclude(Conclusion::Disabled { .. })) {
             return Err(PollError::UnknownOperation);
         }
-        let mut record = record(&verdict, &view, claim, explanation, operation_id, now);
+        let mut record = record(&verdict, &view, claim, Arc::new(explanation), operation_id, now);
         record.etag = environment::etag(self.entropy.as_ref());
         Ok(Polled::Disabled(Box::new(record)))
     }
@@ -386,11 +387,15 @@ impl Service {
     ) -> Result<Polled, PollError> {
         let view = self.view(dps, registration_id, evidence).await?;
         let view = view.ok_or(PollError::UnknownService)?;
-        let Some(record) = view.registration.as_ref().map(|found| found.value.clone()) else {
+        let judged = |found: &Versioned<Registration>| {
+            poll(registration_id, evidence, &view, &found.value, self.now())
+        };
+        let verdict = view.registration.as_ref().map(judged);
+        let (Some(verdict), Some(found)) = (verdict, view.registration) else {
             return Err(PollError::UnknownRegistration);
         };
-        let mut record = Box::new(record);
-        match poll(registration_id, evidence, &view, &record, self.now()) {
+        let mut record = Box::new(found.value);
+        match verdict {
             PollVerdict::Stored => {
                 if let Some(pending) = &record.pending
                     && let Some(evidence) = pending.evidence(evidence, record.mechanism)

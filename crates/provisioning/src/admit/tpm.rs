@@ -118,7 +118,7 @@ impl<'v> Judge<'_, 'v> {
     /// A TPM polls without its certificates: by the chain as it was judged, D-05 is asked again.
     pub(super) fn tpm_group_polls(&mut self) -> Admission<'v> {
         let record = self.view.registration.as_ref().map(|found| &found.value);
-        let path = record.map(|record| record.chain.as_slice()).unwrap_or_default();
+        let path = record.map(|record| record.explanation.chain.as_slice()).unwrap_or_default();
         match self.nearest_group(path, is_same) {
             Ok(group) => self.enabled(Entry::Group(group), "D-05"),
             Err(because) => Admission::Stranger(because),

@@ -109,7 +109,7 @@ fn a_tpm_whose_maker_is_trusted_is_challenged_and_assigned() {
     assert!(matches!(place.credential, HubCredential::Wrapped));
     assert_eq!(place.to.device_id.as_str(), name());
     let record = makers.world.record.as_ref().unwrap();
-    assert_eq!((record.mechanism, record.chain.len()), (Mechanism::Tpm, 3), "D-08");
+    assert_eq!((record.mechanism, record.explanation.chain.len()), (Mechanism::Tpm, 3), "D-08");
     // The answer is used up, and the TPM may register again.
     assert_eq!(makers.world.verdict(&name(), &evidence), "challenge");
     assert_eq!(makers.world.verdict(&name(), &makers.answer()), "assigned by g");

@@ -369,7 +369,6 @@ impl World {
                 operation_id: "5.op".to_owned(),
                 earlier_operation_ids: Vec::new(),
                 mechanism: explanation.mechanism.unwrap(),
-                chain: explanation.chain.clone(),
                 tpm: answered.map(|challenge_key| TpmRegistration {
                     endorsement_key: tpm_of(evidence),
                     challenge_key,
@@ -379,7 +378,7 @@ impl World {
                 created: NOW,
                 updated: NOW,
                 etag: Etag::new("e"),
-                explanation,
+                explanation: Arc::new(explanation),
             });
         }
         verdict

@@ -1,5 +1,7 @@
 //! A registration whose device goes to a hub that lives elsewhere, or comes from one.
 
+use std::sync::Arc;
+
 use attestation::SymmetricKey;
 use hub::identity::{Authentication, Device, DeviceStatus};
 use hub::provision::Provisioned;
@@ -109,7 +111,7 @@ impl Service {
             record.owner = old.owner.clone();
         }
         let hub = place.to.hub.clone();
-        record.explanation.outcome = Outcome::Provisioning { hub };
+        Arc::make_mut(&mut record.explanation).outcome = Outcome::Provisioning { hub };
         commit.conditions.push(Condition::Job {
             dps: claim.dps.clone(),
             id: id.clone(),

@@ -152,6 +152,7 @@ pub(super) fn wanted(
     place: &Placement,
     authentication: Authentication,
 ) -> Wanted {
+    let chain = &record.explanation.chain;
     Wanted {
         device_id: place.to.device_id.clone(),
         authentication,
@@ -160,8 +161,8 @@ pub(super) fn wanted(
         origin: Origin {
             dps: view.instance.dps.name.clone(),
             registration_id: record.registration_id.clone(),
-            thumbprints: record.chain.iter().map(|member| member.thumbprint).collect(),
-            public_keys: record.chain.iter().map(|member| member.public_key).collect(),
+            thumbprints: chain.iter().map(|member| member.thumbprint).collect(),
+            public_keys: chain.iter().map(|member| member.public_key).collect(),
         },
         initial_tags: place.initial_tags.clone(),
         initial_desired: place.initial_desired.clone(),

@@ -1,5 +1,7 @@
 //! The record that a registration leaves, and what its commit rests on.
 
+use std::sync::Arc;
+
 use attestation::SymmetricKey;
 use model::{RegistrationId, Timestamp, limits};
 use provisioning::decide::{Conclusion, Verdict};
@@ -57,7 +59,7 @@ pub(super) fn record(
     verdict: &Verdict,
     view: &RegistrationView,
     claim: Claim<'_>,
-    explanation: Explanation,
+    explanation: Arc<Explanation>,
     operation_id: &str,
     now: Timestamp,
 ) -> Registration {
@@ -124,7 +126,6 @@ pub(super) fn record(
         operation_id: operation_id.to_owned(),
         earlier_operation_ids: earlier.take(EARLIER_OPERATIONS_MAX).collect(),
         mechanism: explanation.mechanism.unwrap_or(Mechanism::X509),
-        chain: explanation.chain.clone(),
         tpm: None,
         // Of an assignment the caller says it; all else keeps it for a request that comes again.
         issued: match verdict {

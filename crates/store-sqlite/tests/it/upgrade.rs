@@ -58,7 +58,14 @@ impl Dumped {
             let mut statement = connection.prepare(&sql).unwrap();
             let mut rows = statement.query([]).unwrap();
             while let Some(row) = rows.next().unwrap() {
-                let document = serde_json::from_str(&row.get::<_, String>(1).unwrap()).unwrap();
+                let text: String = row.get(1).unwrap();
+                let mut document: Value = serde_json::from_str(&text).unwrap();
+                // A record had its chain twice; that of its explanation is left.
+                if table == "registration"
+                    && let Some(chain) = document.as_object_mut().unwrap().remove("chain")
+                {
+                    assert_eq!(chain, document["explanation"]["chain"]);
+                }
                 documents.insert((table.to_owned(), row.get(0).unwrap()), document);
             }
         }

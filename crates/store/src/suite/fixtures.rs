@@ -1,5 +1,7 @@
 //! Small values to put into a store.
 
+use std::sync::Arc;
+
 use attestation::SymmetricKey;
 use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
@@ -206,20 +208,19 @@ pub fn refused(id: &str, owner: EntryRef, updated: i64) -> Registration {
         operation_id: "operation".to_owned(),
         earlier_operation_ids: Vec::new(),
         mechanism: Mechanism::SymmetricKey,
-        chain: Vec::new(),
         tpm: None,
         issued: None,
         created: at(0),
         updated: at(updated),
         etag: Etag::new("e"),
-        explanation: Explanation {
+        explanation: Arc::new(Explanation {
             registration_id: rid(id),
             at: at(updated),
             mechanism: Some(Mechanism::SymmetricKey),
             chain: Vec::new(),
             steps: Vec::new(),
             outcome: Outcome::Disabled { entry: owner },
-        },
+        }),
     }
 }
 
