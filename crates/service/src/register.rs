@@ -297,7 +297,7 @@ impl Service {
                 }
             }
             let owner = view.instance.dps.name.clone();
-            commit.writes.push(Write::Registration(owner, Box::new(record)));
+            commit.writes.push(Write::Registration(owner, Arc::new(record)));
             let changes = commit.changes.clone();
             match self.commit(commit).await.map_err(sorted) {
                 Ok(_) => {

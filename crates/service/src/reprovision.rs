@@ -1,5 +1,7 @@
 //! Orders of operators to provision devices anew, each at its next registration.
 
+use std::sync::Arc;
+
 use model::{EnrollmentGroupId, RegistrationId, ServiceName, limits};
 use provisioning::enrollment::{Entry, EntryId, Group};
 use provisioning::registration::Registration;
@@ -78,7 +80,7 @@ impl Service {
                     id: id.clone(),
                     at: Some(revision),
                 }],
-                writes: vec![Write::Registration(dps.clone(), Box::new(record.clone()))],
+                writes: vec![Write::Registration(dps.clone(), Arc::new(record.clone()))],
                 changes: Vec::new(),
                 audit: vec![self.audit(call, said.action(false), &subject)],
             };

@@ -5,6 +5,7 @@ use rusqlite::{Connection, ffi};
 use store::{Commit, Committed, Condition, Write};
 
 use crate::error::{Fault, Kind};
+use crate::records::Written;
 use crate::{changes, devices, enrollments, events, hubs, instances, jobs, registrations, sql};
 
 /// Why a commit was not applied.
@@ -72,6 +73,8 @@ pub(crate) struct Applying<'t> {
     pub(crate) undo: Undo,
     /// Whether a commit was refused of which some is in the transaction.
     pub(crate) spoiled: bool,
+    /// The registration records of the transaction, oldest revision first.
+    pub(crate) written: Vec<Written>,
 }
 
 impl Applying<'_> {
@@ -93,7 +96,7 @@ impl Applying<'_> {
         if self.undo == Undo::All {
             return self.write(commit).inspect_err(|_| self.spoiled = true);
         }
-        let before = self.counters;
+        let (before, written) = (self.counters, self.written.len());
         self.savepoint("SAVEPOINT one")?;
         match self.write(commit) {
             Ok(committed) => {
@@ -102,6 +105,7 @@ impl Applying<'_> {
             }
             Err(refusal) => {
                 self.counters = before;
+                self.written.truncate(written);
                 if !self.connection.is_autocommit() {
                     self.savepoint("ROLLBACK TO one")?;
                     self.savepoint("RELEASE one")?;

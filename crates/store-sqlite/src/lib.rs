@@ -30,11 +30,13 @@ mod jobs;
 mod migrate;
 mod options;
 mod readers;
+mod records;
 mod registrations;
 mod sql;
 mod writer;
 
 use std::path::Path;
+use std::sync::Arc;
 
 use ::events::{Queued, Subscription};
 use async_trait::async_trait;
@@ -80,8 +82,9 @@ impl Sqlite {
         connection::create(path)?;
         let mut connection = connection::writer(path, &options)?;
         migrate::migrate(&mut connection)?;
-        let readers = Readers::start(path, &options)?;
-        let writer = Writer::start(connection, path, &options)?;
+        let late_records = Arc::default();
+        let readers = Readers::start(path, &options, &late_records)?;
+        let writer = Writer::start(connection, path, &options, late_records)?;
         Ok(Self { readers, writer, _lock: lock })
     }
 

@@ -28,6 +28,9 @@ pub(crate) const WRITER_CACHE_KIB: i64 = 64 * 1024;
 pub(crate) const READER_CACHE_KIB: i64 = 16 * 1024;
 /// Bytes of the database that are mapped into memory.
 pub(crate) const MMAP_BYTES: i64 = 2 * 1024 * 1024 * 1024;
+/// Bytes of documents of the registration records that are kept as they were written last: those
+/// of the few seconds in which a device polls what it has registered.
+pub(crate) const RECORD_BYTES_KEPT_MAX: usize = 8 * 1024 * 1024;
 /// Prepared statements kept by each connection; more than there are texts.
 pub(crate) const STATEMENTS_CACHED_MAX: usize = 128;
 

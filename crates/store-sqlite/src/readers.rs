@@ -20,6 +20,7 @@ use crate::connection;
 use crate::error::{Fault, OpenError};
 use crate::instances::InstanceCache;
 use crate::options::Options;
+use crate::records::LateRecords;
 use crate::sql;
 
 /// One read transaction: everything that is read through it is of one moment.
@@ -27,12 +28,14 @@ use crate::sql;
 pub(crate) struct Snapshot<'c> {
     pub(crate) connection: &'c Connection,
     pub(crate) instances: &'c InstanceCache,
+    pub(crate) late_records: &'c LateRecords,
 }
 
 /// What is read with, by one at a time.
 struct Reader {
     connection: Connection,
     instances: Arc<InstanceCache>,
+    late_records: Arc<LateRecords>,
 }
 
 impl Reader {
@@ -41,7 +44,8 @@ impl Reader {
         work: impl FnOnce(&Snapshot<'_>) -> Result<T, Fault>,
     ) -> Result<T, Fault> {
         let transaction = Transaction::begin(&self.connection)?;
-        let outcome = work(&Snapshot { connection: &self.connection, instances: &self.instances });
+        let Self { connection, instances, late_records } = self;
+        let outcome = work(&Snapshot { connection, instances, late_records });
         transaction.end()?;
         outcome
     }
@@ -190,12 +194,17 @@ pub(crate) struct Readers {
 
 impl Readers {
     /// Opens the connections and starts the threads.
-    pub(crate) fn start(database: &Path, options: &Options) -> Result<Self, OpenError> {
+    pub(crate) fn start(
+        database: &Path,
+        options: &Options,
+        late_records: &Arc<LateRecords>,
+    ) -> Result<Self, OpenError> {
         let queue = Arc::new(Queue::default());
         let instances = Arc::new(InstanceCache::default());
         let reader = || -> Result<_, OpenError> {
             let connection = connection::reader(database)?;
-            Ok(Reader { connection, instances: Arc::clone(&instances) })
+            let (instances, late_records) = (Arc::clone(&instances), Arc::clone(late_records));
+            Ok(Reader { connection, instances, late_records })
         };
         let mut readers =
             Self { free: Free::default(), queue: Arc::clone(&queue), threads: Vec::new() };

@@ -1,5 +1,7 @@
 //! Registration records, their owners, and all that a registration is decided by.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use model::{EnrollmentGroupId, RegistrationId, Revision, ServiceName, Sha256};
 use provisioning::enrollment::{EntryId, EntryRef};
@@ -11,6 +13,7 @@ use store::{Counted, Orphaned, Page, RefusedBound, Registrations, StoreError, Vi
 use crate::apply::Applying;
 use crate::error::Fault;
 use crate::readers::Snapshot;
+use crate::records::Written;
 use crate::{Sqlite, enrollments, instances, sql};
 
 #[async_trait]
@@ -42,10 +45,8 @@ impl Registrations for Sqlite {
         id: &RegistrationId,
     ) -> Result<Option<Versioned<Registration>>, StoreError> {
         let (dps, id) = (dps.clone(), id.clone());
-        self.read_few("a registration record", move |snapshot| {
-            registration(snapshot.connection, &dps, &id)
-        })
-        .await
+        self.read_few("a registration record", move |snapshot| registration(snapshot, &dps, &id))
+            .await
     }
 
     async fn registrations_of_group(
@@ -162,21 +163,27 @@ fn view(
         instance,
         individual_by_id: enrollments::individual(connection, dps, id)?,
         individuals_by_leaf,
-        registration: registration(connection, dps, id)?,
+        registration: registration(snapshot, dps, id)?,
         registrations_counted: instances::count(connection, dps, Counted::Registrations)?,
     }))
 }
 
 fn registration(
-    connection: &Connection,
+    snapshot: &Snapshot<'_>,
     dps: &ServiceName,
     id: &RegistrationId,
 ) -> Result<Option<Versioned<Registration>>, Fault> {
-    sql::one(
-        connection,
-        "SELECT revision, doc FROM registration WHERE dps = ?1 AND key = ?2",
-        (dps.as_str(), id.key()),
-    )
+    let mut statement = snapshot
+        .connection
+        .prepare_cached("SELECT revision, doc FROM registration WHERE dps = ?1 AND key = ?2")?;
+    let mut rows = statement.query((dps.as_str(), id.key()))?;
+    let Some(row) = rows.next()? else { return Ok(None) };
+    let revision = Revision(sql::unsigned(row, 0)?);
+    let value = match snapshot.late_records.of(revision) {
+        Some(known) => Registration::clone(&known),
+        None => sql::parsed(row, 1)?,
+    };
+    Ok(Some(Versioned { revision, value }))
 }
 
 pub(crate) fn registration_revision(
@@ -202,9 +209,11 @@ fn owner_columns(owner: &EntryRef) -> (i64, &str) {
 pub(crate) fn write_registration(
     applying: &mut Applying<'_>,
     dps: &ServiceName,
-    value: &Registration,
+    value: &Arc<Registration>,
 ) -> Result<(), Fault> {
     let revision = applying.next_revision();
+    let document = sql::document(value)?;
+    let bytes = document.len();
     let (owner_kind, owner_key) = owner_columns(&value.owner);
     sql::run(
         applying.connection,
@@ -224,9 +233,11 @@ pub(crate) fn write_registration(
             value.counts(),
             value.updated.unix_ticks(),
             revision,
-            sql::document(value)?,
+            document,
         ),
     )?;
+    let revision = Revision(u64::try_from(revision)?);
+    applying.written.push(Written { revision, record: Arc::clone(value), bytes });
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use crate::options::{
     BUSY_TIMEOUT, GATHER_ROUNDS_MAX, GROUP_COMMITS_MAX, IDLE_AFTER, LOG_WAIT, Options,
     QUEUE_COMMITS_MAX,
 };
+use crate::records::{LateRecords, Written};
 use crate::sql;
 
 #[derive(Debug, Default)]
@@ -46,6 +47,7 @@ impl Writer {
         connection: Connection,
         database: &Path,
         options: &Options,
+        late_records: Arc<LateRecords>,
     ) -> Result<Self, OpenError> {
         let (jobs, queue) = mpsc::sync_channel(QUEUE_COMMITS_MAX);
         let (committed, commits) = mpsc::sync_channel(1);
@@ -68,6 +70,7 @@ impl Writer {
             turn: Arc::clone(&checkpointer.turn),
             broken: Arc::clone(&checkpointer.broken),
             counts: Arc::clone(&counts),
+            late_records,
             committed,
             _running: running,
         };
@@ -138,6 +141,9 @@ fn stopped() -> CommitError {
 /// What came of each commit of a group.
 type Answers = Vec<Result<Committed, Refusal>>;
 
+/// A group that is applied: the answers, and the registration records that it has written.
+type Applied = (Answers, Vec<Written>);
+
 /// Why nothing of a transaction was kept.
 enum Failure {
     /// Before the commit: the transaction was rolled back.
@@ -160,6 +166,7 @@ struct Writing {
     turn: Turn,
     broken: Broken,
     counts: Arc<Counts>,
+    late_records: Arc<LateRecords>,
     committed: SyncSender<()>,
     _running: Sender<()>,
 }
@@ -241,8 +248,8 @@ impl Writing {
     /// A savepoint for each commit costs a copy of every page that the transaction wrote before.
     /// They are for the rare group of which a commit fails half-way: it is begun anew.
     fn transact(&self, group: &[Job]) -> Result<Answers, Failure> {
-        let answers = match self.begin(group, Undo::All)? {
-            Some(answers) => answers,
+        let (answers, written) = match self.begin(group, Undo::All)? {
+            Some(applied) => applied,
             None => self.begin(group, Undo::One)?.unwrap_or_default(),
         };
         if !answers.iter().any(Result::is_ok) {
@@ -253,15 +260,16 @@ impl Writing {
             self.roll_back()?;
             return Err(Failure::AtCommit(fault));
         }
+        self.late_records.keep(written);
         Ok(answers)
     }
 
     /// Begins a transaction and applies the group; none, and no transaction, where a commit failed
     /// half-way that cannot be undone alone.
-    fn begin(&self, group: &[Job], undo: Undo) -> Result<Option<Answers>, Failure> {
+    fn begin(&self, group: &[Job], undo: Undo) -> Result<Option<Applied>, Failure> {
         sql::run(&self.connection, "BEGIN IMMEDIATE", []).map_err(Failure::Before)?;
         match self.apply(group, undo) {
-            Ok(Some(answers)) => Ok(Some(answers)),
+            Ok(Some(applied)) => Ok(Some(applied)),
             Ok(None) => {
                 self.roll_back()?;
                 Ok(None)
@@ -274,10 +282,11 @@ impl Writing {
     }
 
     /// Applies each commit; fails only where the whole transaction does.
-    fn apply(&self, group: &[Job], undo: Undo) -> Result<Option<Answers>, Fault> {
+    fn apply(&self, group: &[Job], undo: Undo) -> Result<Option<Applied>, Fault> {
         let connection = &self.connection;
         let counters = Counters::load(connection)?;
-        let mut applying = Applying { connection, counters, undo, spoiled: false };
+        let mut applying =
+            Applying { connection, counters, undo, spoiled: false, written: Vec::new() };
         let mut answers = Vec::with_capacity(group.len());
         for job in group {
             match applying.apply(&job.commit) {
@@ -291,7 +300,7 @@ impl Writing {
             }
         }
         applying.counters.save(connection)?;
-        Ok(Some(answers))
+        Ok(Some((answers, applying.written)))
     }
 
     /// Ends a failed transaction, unless SQLite has done so.

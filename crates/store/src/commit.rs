@@ -1,5 +1,7 @@
 //! The vocabulary of a change.
 
+use std::sync::Arc;
+
 use events::{Delivery, Subscription};
 use hub::identity::Device;
 use hub::instance::Hub;
@@ -170,7 +172,7 @@ pub enum Write {
     /// Removes an enrollment group; its records stay (D-12).
     DeleteGroup(ServiceName, EnrollmentGroupId),
     /// Writes a registration record.
-    Registration(ServiceName, Box<Registration>),
+    Registration(ServiceName, Arc<Registration>),
     /// Removes a registration record.
     DeleteRegistration(ServiceName, RegistrationId),
     /// Removes every record that this individual enrollment owns (D-12).

@@ -113,7 +113,7 @@ async fn s_24_a_purge_goes_on_where_the_last_call_ended() {
         let registration_id = id(&format!("d{number:05}"));
         Write::Registration(
             w.dps.clone(),
-            Box::new(Registration { registration_id, ..one.clone() }),
+            Arc::new(Registration { registration_id, ..one.clone() }),
         )
     });
     let commit = Commit { writes: records.collect(), ..Commit::default() };

@@ -36,7 +36,7 @@ fn marked(id: &str, number: i64) -> Commit {
     Commit {
         writes: vec![
             Write::Individual(service(DPS), Box::new(entry)),
-            Write::Registration(service(DPS), Box::new(record)),
+            Write::Registration(service(DPS), Arc::new(record)),
             Write::Group(service(DPS), Box::new(shared)),
             Write::Device(host(HUB), Box::new(identity)),
             Write::Twin(host(HUB), did(id), Box::new(properties)),

@@ -1,6 +1,7 @@
 //! One commit that touches every kind of row of a device, and how to see that it is whole.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use store::suite::fixtures::{
     assigned, at, device, did, dps, host, hub, individual, individual_ref, rid, service, twin,
@@ -24,7 +25,7 @@ pub(crate) fn provision(id: &str) -> Commit {
         conditions: Vec::new(),
         writes: vec![
             Write::Individual(service(DPS), Box::new(individual(id, 1))),
-            Write::Registration(service(DPS), Box::new(record)),
+            Write::Registration(service(DPS), Arc::new(record)),
             Write::Device(host(HUB), Box::new(device(id))),
             Write::Twin(host(HUB), did(id), Box::new(twin())),
         ],

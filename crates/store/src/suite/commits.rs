@@ -1,5 +1,7 @@
 //! A commit applies as a whole or not at all.
 
+use std::sync::Arc;
+
 use super::fixtures::{
     assigned, at, ca_certificate, cert_name, device, did, dps, gid, group, group_ref, host, hub,
     individual, rid, service, twin,
@@ -88,7 +90,7 @@ pub async fn entry_without_its_instance_conflicts(store: &dyn Store) {
         Write::Individual(service("dps-a"), Box::new(individual("i", 1))),
         Write::Group(service("dps-a"), Box::new(group("g", 1))),
         Write::CaCertificate(service("dps-a"), Box::new(ca_certificate("c", 1))),
-        Write::Registration(service("dps-a"), Box::new(assigned("r", group_ref("g", 1)))),
+        Write::Registration(service("dps-a"), Arc::new(assigned("r", group_ref("g", 1)))),
     ];
     for write in writes {
         assert_eq!(conflict(store, Vec::new(), vec![write]).await, absent);
@@ -195,7 +197,7 @@ pub async fn recreated_rows_get_new_revisions(store: &dyn Store) {
             Write::Individual(service("dps-a"), Box::new(individual("i", 1))),
             Write::Group(service("dps-a"), Box::new(group("g", 1))),
             Write::CaCertificate(service("dps-a"), Box::new(ca_certificate("c", 1))),
-            Write::Registration(service("dps-a"), Box::new(assigned("r", group_ref("g", 1)))),
+            Write::Registration(service("dps-a"), Arc::new(assigned("r", group_ref("g", 1)))),
             Write::Device(host("hub-a.localhost"), Box::new(device("d"))),
             Write::Twin(host("hub-a.localhost"), did("d"), Box::new(twin())),
         ]

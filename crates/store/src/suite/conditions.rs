@@ -1,5 +1,7 @@
 //! What a commit may rest on: rows, their absence, and sets of rows.
 
+use std::sync::Arc;
+
 use model::Revision;
 
 use super::fixtures::{
@@ -57,7 +59,7 @@ fn rows() -> Vec<Row> {
             condition: |at| Condition::Registration { dps: service("dps-a"), id: rid("R"), at },
             write: || {
                 let record = assigned("r", group_ref("g", 1));
-                Write::Registration(service("dps-a"), Box::new(record))
+                Write::Registration(service("dps-a"), Arc::new(record))
             },
             delete: Some(|| Write::DeleteRegistration(service("dps-a"), rid("r"))),
         },
@@ -272,7 +274,7 @@ pub async fn instance_condition_holds_through_entries_and_records_of_devices(sto
         store,
         vec![
             Write::Individual(name.clone(), Box::new(individual_x509("i", 1, Some(0), None))),
-            Write::Registration(name.clone(), Box::new(refused("r", group_ref("g", 1), 1))),
+            Write::Registration(name.clone(), Arc::new(refused("r", group_ref("g", 1), 1))),
             Write::DeleteIndividual(name.clone(), rid("i")),
             Write::DeleteRegistration(name.clone(), rid("r")),
             Write::Group(service("dps-b"), Box::new(group("g", 1))),
@@ -308,7 +310,7 @@ pub async fn count_condition_follows_what_is_counted(store: &dyn Store) {
         .await;
     counts(0, 0).await;
     let put = |id| Write::Individual(service("dps-a"), Box::new(individual(id, 1)));
-    let record = |record| Write::Registration(service("dps-a"), Box::new(record));
+    let record = |record| Write::Registration(service("dps-a"), Arc::new(record));
     write(store, vec![put("a"), put("b"), put("A")]).await;
     counts(2, 0).await;
     write(store, vec![record(assigned("r", group_ref("g", 1)))]).await;

@@ -4,6 +4,7 @@ use attestation::tpm::EndorsementKey;
 use model::HostName;
 use provisioning::enrollment::IndividualAttestation;
 use serde_json::json as value;
+use std::sync::Arc;
 
 use super::fixtures::{
     ENDORSEMENT_KEY, assigned, certificate, dps, group_ref, host, individual, individual_ref,
@@ -150,11 +151,11 @@ pub async fn paging_goes_on_after_a_removed_entry(store: &dyn Store) {
 pub async fn individuals_come_with_the_record_of_their_id(store: &dyn Store) {
     begin(store).await;
     let record =
-        |id: &str, owner| Write::Registration(service("dps-a"), Box::new(assigned(id, owner)));
+        |id: &str, owner| Write::Registration(service("dps-a"), Arc::new(assigned(id, owner)));
     write(store, vec![put("a"), put("b"), put("c")]).await;
     write(store, vec![record("B", group_ref("g", 1)), record("d", individual_ref("d", 1))]).await;
     write(store, vec![Write::Dps(Box::new(dps("dps-b")))]).await;
-    let other = Box::new(assigned("c", group_ref("g", 1)));
+    let other = Arc::new(assigned("c", group_ref("g", 1)));
     write(store, vec![Write::Registration(service("dps-b"), other)]).await;
     let found = store.individual_views(&service("dps-a"), None, 10).await.unwrap();
     let records = found.views.iter().map(|view| {

@@ -5,6 +5,7 @@
 //! make and shrink it without knowing anything of stores.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use model::Revision;
 use provisioning::view::Versioned;
@@ -279,13 +280,13 @@ fn random_write(dice: &mut Dice) -> Write {
         8 => Write::DeleteIndividual(dps_name, rid(id)),
         9 | 10 => Write::Group(dps_name, Box::new(group(group_id, created))),
         11 => Write::DeleteGroup(dps_name, gid(group_id)),
-        12 => Write::Registration(dps_name, Box::new(assigned(id, group_ref(group_id, created)))),
+        12 => Write::Registration(dps_name, Arc::new(assigned(id, group_ref(group_id, created)))),
         13 => {
-            Write::Registration(dps_name, Box::new(assigned(id, individual_ref(id, created / 2))))
+            Write::Registration(dps_name, Arc::new(assigned(id, individual_ref(id, created / 2))))
         }
         14 | 15 => {
             let record = refused(id, group_ref(group_id, created / 2), dice.time());
-            Write::Registration(dps_name, Box::new(record))
+            Write::Registration(dps_name, Arc::new(record))
         }
         16 => Write::DeleteRegistration(dps_name, rid(id)),
         17 => Write::DeleteRegistrationsOwnedBy(dps_name, individual_ref(id, created / 2)),

@@ -129,7 +129,7 @@ pub async fn deleted_instance_takes_all_that_it_held_along(store: &dyn Store) {
                 Write::Group(service(name), Box::new(group("g", 1))),
                 Write::CaCertificate(service(name), Box::new(ca_certificate("c", 1))),
                 Write::Individual(service(name), Box::new(individual_x509("i", 1, Some(0), None))),
-                Write::Registration(service(name), Box::new(assigned("r", group_ref("g", 1)))),
+                Write::Registration(service(name), Arc::new(assigned("r", group_ref("g", 1)))),
             ],
         )
         .await;

@@ -1,5 +1,7 @@
 //! Jobs on hubs that live elsewhere.
 
+use std::sync::Arc;
+
 use provisioning::decide::{HubCredential, Placement, TwinPlan};
 use provisioning::registration::{Assigned, Substatus};
 use provisioning::remote::{Job, Phase};
@@ -81,7 +83,7 @@ pub async fn job_outlives_its_record_and_its_instance(store: &dyn Store) {
     let record = refused("dev-a", individual_ref("dev-a", 1), 1);
     let writes = vec![
         Write::Dps(Box::new(dps("dps-a"))),
-        Write::Registration(name.clone(), Box::new(record)),
+        Write::Registration(name.clone(), Arc::new(record)),
         put(job("dps-a", "dev-a", "op")),
         Write::DeleteRegistration(name.clone(), id.clone()),
     ];

@@ -1,5 +1,7 @@
 //! Registration records, their owners and their count.
 
+use std::sync::Arc;
+
 use provisioning::enrollment::EntryRef;
 use provisioning::registration::Registration;
 
@@ -15,7 +17,7 @@ async fn begin(store: &dyn Store) {
 }
 
 fn put(record: Registration) -> Write {
-    Write::Registration(service("dps-a"), Box::new(record))
+    Write::Registration(service("dps-a"), Arc::new(record))
 }
 
 async fn counted(store: &dyn Store) -> u64 {
@@ -198,7 +200,7 @@ pub async fn orphaned_records_are_counted_by_the_group_that_left_them(store: &dy
             Write::Dps(Box::new(dps("dps-b"))),
             Write::Registration(
                 service("dps-b"),
-                Box::new(assigned("a", group_ref("elsewhere", 1))),
+                Arc::new(assigned("a", group_ref("elsewhere", 1))),
             ),
             put(assigned("a", group_ref("Line-2", 1))),
             put(refused("b", group_ref("Line-2", 1), 1)),
