@@ -29,6 +29,7 @@ pub struct Certificate(Arc<Inner>);
 struct Inner {
     der: Vec<u8>,
     thumbprint: Sha256,
+    content_hash: OnceLock<Sha256>,
     message: Range<usize>,
     signature_algorithm: Range<usize>,
     signature: Range<usize>,
@@ -67,6 +68,7 @@ impl Certificate {
         Ok(Self(Arc::new(Inner {
             der: der.to_vec(),
             thumbprint: sha256(der),
+            content_hash: OnceLock::new(),
             message: at(parsed.signed.message),
             signature_algorithm: at(parsed.signed.algorithm),
             signature: at(parsed.signed.bits),
@@ -128,7 +130,7 @@ impl Certificate {
     /// into another valid one, which anyone can do to an ECDSA signature. What keeps a device out
     /// must be found by this; a certificate that was issued anew has another one.
     pub fn content_hash(&self) -> Sha256 {
-        sha256(self.slice(&self.0.message))
+        *self.0.content_hash.get_or_init(|| sha256(self.slice(&self.0.message)))
     }
 
     /// The SHA-1 of the DER, as hubs show and compare it; never a proof of anything alone.

@@ -123,7 +123,7 @@ impl Driver {
     where
         S: AsyncRead + AsyncWrite + Unpin + Send,
     {
-        let mut buffer = vec![0_u8; READ_BYTES];
+        let mut buffer = Vec::with_capacity(READ_BYTES);
         loop {
             self.settle(&mut stream).await;
             if let Some(reason) = self.connection.closed() {
@@ -133,9 +133,9 @@ impl Driver {
             }
             match self.wait(&mut stream, &mut buffer, &shutdown).await {
                 Woken::Read(Ok(0) | Err(_)) => self.connection.handle_transport_closed(),
-                Woken::Read(Ok(count)) => {
+                Woken::Read(Ok(_)) => {
                     let now = self.epoch.elapsed();
-                    self.connection.handle_bytes(now, buffer.get(..count).unwrap_or_default());
+                    self.connection.handle_bytes(now, &buffer);
                 }
                 Woken::Deadline => {
                     let now = self.epoch.elapsed();
@@ -195,12 +195,13 @@ impl Driver {
     async fn wait<S: AsyncRead + Unpin>(
         &mut self,
         stream: &mut S,
-        buffer: &mut [u8],
+        buffer: &mut Vec<u8>,
         shutdown: &CancellationToken,
     ) -> Woken {
         let wants_input = self.connection.wants_input();
         let deadline = self.connection.next_deadline().map(|at| self.epoch + at);
         let sleep_until = deadline.unwrap_or(self.epoch);
+        buffer.clear();
         let client = &mut self.client;
         let of_hub = async {
             match client {
@@ -212,7 +213,7 @@ impl Driver {
             biased;
             woken = of_hub => Woken::Hub(woken),
             () = shutdown.cancelled() => Woken::Shutdown,
-            read = stream.read(buffer), if wants_input => Woken::Read(read),
+            read = stream.read_buf(buffer), if wants_input => Woken::Read(read),
             () = tokio::time::sleep_until(sleep_until), if deadline.is_some() => Woken::Deadline,
         }
     }
