@@ -14,12 +14,14 @@ mod capacity;
 mod connection;
 mod counters;
 mod storm;
+mod stream;
 
 pub use bind::{BACKLOG, bind};
 pub use capacity::Capacity;
 pub use connection::Accepted;
 pub use counters::{Counters, Counts, Throttled};
 pub use storm::Standing;
+pub use stream::Stream;
 
 use std::io;
 use std::net::SocketAddr;

@@ -17,6 +17,7 @@ use super::Handler;
 use super::capacity::{Capacity, Place, Places};
 use super::counters::{Counters, Throttled};
 use super::storm::{Standing, Turn, held_for};
+use super::stream::Stream;
 use crate::peer::{Peer, normal_server_name};
 use crate::tls::TlsPort;
 
@@ -24,7 +25,7 @@ use crate::tls::TlsPort;
 #[derive(Debug)]
 pub struct Accepted {
     /// The bytes; closed when dropped. A clean end needs `shutdown()`.
-    pub stream: TlsStream<TcpStream>,
+    pub stream: Stream,
     /// Who is at the other end.
     pub peer: Peer,
     /// Cancelled when the server wants to stop: say good-bye and return.
@@ -106,6 +107,7 @@ impl Connection {
         self.counters.count_handshake_completed(started.elapsed());
         drop(handshake_place);
         let _panic_note = PanicNote { counters: &self.counters, address };
+        let stream = Stream::new(stream);
         let accepted = Accepted { stream, peer, shutdown: self.shutdown.clone() };
         let span = tracing::info_span!("connection", peer.address = %address);
         let serving = (self.handler)(accepted).instrument(span);
