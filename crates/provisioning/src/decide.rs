@@ -468,7 +468,11 @@ fn credential(
                 let derived = |id: &str| (keys.primary.derive(id), keys.secondary.derive(id));
                 let as_shown = derived(shown);
                 // M-19: the device may have derived its key from the lower-case id.
-                match token.is_signed_by(&as_shown.0) || token.is_signed_by(&as_shown.1) {
+                let is_lower_case = shown == registration_id.key();
+                match is_lower_case
+                    || token.is_signed_by(&as_shown.0)
+                    || token.is_signed_by(&as_shown.1)
+                {
                     true => as_shown,
                     false => derived(registration_id.key()),
                 }
