@@ -232,7 +232,9 @@ impl Create {
                 return Err(Failure::usage("--certifies wants --certificate-path or --ca-name"));
             }
             Some(Certified::EndorsementKey) => {
-                attestation["x509"]["certifies"] = json!("endorsementKey");
+                if let Some(x509) = attestation.get_mut("x509").and_then(Value::as_object_mut) {
+                    x509.insert("certifies".into(), json!("endorsementKey"));
+                }
             }
             // The service takes it to be so, as every other client does.
             Some(Certified::DeviceKey) | None => {}
