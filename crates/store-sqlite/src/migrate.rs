@@ -7,8 +7,7 @@ use crate::error::OpenError;
 /// The migrations in order; the number of each is its place, from 1.
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
-    include_str!("../migrations/0002_job.sql"),
-    include_str!("../migrations/0003_events.sql"),
+    include_str!("../migrations/0002_jobs_events.sql"),
 ];
 
 /// Brings the schema to the newest version that this program knows.

@@ -1,3 +1,12 @@
+-- What is still to be done on hubs that live elsewhere. `key` is instance, slash, lower-case
+-- registration id. A job belongs to nothing: what it has to take back elsewhere outlives the rows
+-- that it was begun for.
+CREATE TABLE job (
+    key TEXT NOT NULL PRIMARY KEY,
+    revision INTEGER NOT NULL,
+    doc TEXT NOT NULL
+) STRICT;
+
 -- Who wants to hear of what happens, and the events on their way: a row for each of a subscription's,
 -- under a revision of `meta` as its number, until it is delivered or purged.
 
