@@ -75,7 +75,9 @@ fn a_shell_takes_values_out_of_answers() {
         let table =
             "muster iot hub list --query '[].{state: properties.state, hub: name}' -o table";
         assert_eq!(shell.prints(table), "State   Hub\n-------------\nActive  hub1\nActive  hub2\n");
-        let yaml = shell.prints("muster iot hub list --query '[0].properties' --output yaml");
+        let yaml = "muster iot hub list --query '[0].properties.{hostName: hostName, state: state}' \
+                      --output yaml";
+        let yaml = shell.prints(yaml);
         assert_eq!(yaml, "hostName: hub1.localhost\nstate: Active\n");
         assert_eq!(shell.prints("muster iot hub list -o none"), "");
         let piped = "muster iot hub list --query '[].name' --output jsonc";
