@@ -93,6 +93,11 @@ impl Network {
     /// Every address.
     pub const EVERYWHERE: Self = Self { address: IpAddr::V4(Ipv4Addr::UNSPECIFIED), bits: 0 };
 
+    /// How many leading bits count: of two ranges with an address the one with more is nearer.
+    pub const fn bits(&self) -> u8 {
+        self.bits
+    }
+
     /// Whether the address is in the range.
     pub fn contains(&self, address: IpAddr) -> bool {
         if *self == Self::EVERYWHERE {

@@ -1,5 +1,6 @@
 //! The grammar: one module for each noun, one variant for each verb.
 
+mod allocation;
 mod apply;
 mod attestation_args;
 mod ca;
@@ -26,6 +27,7 @@ mod network;
 mod orphan;
 mod policy;
 mod records;
+mod region;
 mod registration;
 mod reprovision;
 mod story;

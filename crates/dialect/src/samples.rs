@@ -7,13 +7,13 @@ use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
 use attestation::x509::issuing::KeyType;
 use model::{
-    CertificateName, DeviceId, EnrollmentGroupId, Etag, HostName, IdScope, PolicyName,
+    CertificateName, DeviceId, EnrollmentGroupId, Etag, HostName, IdScope, PolicyName, RegionName,
     RegistrationId, Revision, ServiceName, Timestamp,
 };
 use provisioning::decide::{HubCredential, Placement, TwinPlan};
 use provisioning::enrollment::{AllocationPolicy, EntryId, EntryRef, Mechanism, Stamp};
 use provisioning::explain::{Explanation, Outcome};
-use provisioning::instance::{CaCertificate, Dps, LinkedHub, RemoteHub};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub, Region, RemoteHub};
 use provisioning::issuance::{CredentialPolicy, Issuance, Issued, Made, make_issuing, make_root};
 use provisioning::quota::Quota;
 use provisioning::registration::{
@@ -136,6 +136,10 @@ pub(crate) fn text(body: &[u8]) -> String {
     String::from_utf8(body.to_vec()).unwrap()
 }
 
+fn north() -> RegionName {
+    RegionName::parse("north").unwrap()
+}
+
 /// An instance with two linked hubs and the CA certificate `root`.
 pub(crate) fn instance() -> InstanceView {
     let linked = |name: &str| LinkedHub {
@@ -143,6 +147,7 @@ pub(crate) fn instance() -> InstanceView {
         allocation_weight: 1,
         apply_allocation_policy: true,
         remote: None,
+        latencies: Default::default(),
     };
     let root = CaCertificate {
         name: CertificateName::parse("root").unwrap(),
@@ -166,6 +171,7 @@ pub(crate) fn instance() -> InstanceView {
             challenge_secret: None,
             expiry_exceptions: Vec::new(),
             issuance: Default::default(),
+            regions: vec![Region { name: north(), networks: vec!["10.1.0.0/16".parse().unwrap()] }],
             created: NOW,
         },
         groups: Vec::new(),
@@ -220,6 +226,7 @@ pub(crate) fn far_link() -> LinkedHub {
             policy: PolicyName::parse("registryReadWrite").unwrap(),
             key: key(3),
         }),
+        latencies: [(north(), 12)].into(),
     }
 }
 
@@ -235,6 +242,7 @@ pub(crate) fn job() -> Job {
             api_version: "2021-06-01".to_owned(),
             csr: None,
             payload: None,
+            from: None,
         },
         evidence: Evidence::None,
         consulted: None,

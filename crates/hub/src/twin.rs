@@ -3,7 +3,7 @@
 mod check;
 mod update;
 
-pub use check::{TwinError, check_reported, check_size};
+pub use check::{TwinError, check_initial, check_reported, check_size};
 pub use update::{How, TwinUpdate};
 
 use model::Timestamp;

@@ -157,6 +157,12 @@ caseless_id!(
     policy_name
 );
 
+caseless_id!(
+    /// The name of a region that devices are in: 1 to 64 of `A-Z a-z 0-9 - . _ +`.
+    RegionName,
+    policy_name
+);
+
 /// A device identity's id on a hub: 1 to 128 ASCII characters, alphanumeric or one of
 /// `- : . + % _ # * ? ! ( ) , = @ $ '`. Compared with case.
 ///

@@ -21,7 +21,9 @@ mod time;
 mod verification_code;
 
 pub use etag::{Etag, IfMatch, Revision};
-pub use id::{CertificateName, DeviceId, EnrollmentGroupId, IdError, PolicyName, RegistrationId};
+pub use id::{
+    CertificateName, DeviceId, EnrollmentGroupId, IdError, PolicyName, RegionName, RegistrationId,
+};
 pub use json::{MAX_DEPTH_DEFAULT, depth_at_most};
 pub use name::{HostName, IdScope, ServiceName, SubscriptionName};
 pub use pace::Pace;

@@ -89,6 +89,13 @@ pub const EXPIRY_EXCEPTION_MAX: Duration = Duration::from_secs(90 * 24 * 3600);
 pub const EXPIRY_EXCEPTIONS_MAX: usize = 100;
 /// Characters of an exception's reason. Source: ours.
 pub const EXPIRY_EXCEPTION_REASON_CHARS_MAX: usize = 256;
+/// Regions of an instance. Source: ours; each registration that looks for the nearest hub goes
+/// through them.
+pub const REGIONS_MAX: usize = 256;
+/// Ranges of addresses of one region. Source: ours.
+pub const REGION_NETWORKS_MAX: usize = 64;
+/// The greatest latency from a region to a hub, in milliseconds. Source: ours, a minute.
+pub const LATENCY_MILLISECONDS_MAX: u32 = 60_000;
 /// Linked hubs of an instance, by default. Source: same.
 pub const LINKED_HUBS_MAX: u64 = 50;
 /// The most that an operator may set any of these to. Source: ours.

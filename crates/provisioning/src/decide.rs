@@ -14,12 +14,13 @@
 //! | allocate | which hub (L-01 to L-12)? | `Conclude(Failed)` |
 
 use attestation::SymmetricKey;
-use model::{HostName, RegistrationId, Sha256, Timestamp};
+use model::{EnrollmentGroupId, HostName, RegistrationId, Sha256, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::admit::{Admission, Appraisal, TokenExpiry, admission, admit, with_challenge};
 use crate::allocation::custom::{Answer, Consulted, Question};
+use crate::allocation::nearest::Nearness;
 use crate::allocation::{Allocated, allocate, candidates, no_hub, policy};
 use crate::enrollment::{
     AllocationPolicy, Entry, EntryRef, GroupAttestation, IndividualAttestation, Mechanism, Settings,
@@ -173,6 +174,44 @@ pub fn decide_further(
     judged(request, evidence, view, consulted, TokenExpiry::JudgedAt(since), now)
 }
 
+/// What would come of a registration now, were the device believed: which hub, and why. The
+/// device's own individual enrollment decides where there is one (D-02), else the group that is
+/// named; none where there is neither.
+pub fn foretell(
+    request: &RegistrationRequest,
+    group: Option<&EnrollmentGroupId>,
+    view: &RegistrationView,
+    consulted: Option<&Consulted>,
+    now: Timestamp,
+) -> Option<Decision> {
+    let individual = view.individual_by_id.as_ref().map(|found| Entry::Individual(&found.value));
+    let groups = || view.instance.groups.iter().map(|found| &found.value);
+    let group = || groups().find(|found| Some(&found.id) == group).map(Entry::Group);
+    let entry = individual.or_else(group)?;
+    let rule = match entry {
+        Entry::Individual(_) => "D-02",
+        Entry::Group(group) if matches!(group.attestation, GroupAttestation::SymmetricKey(_)) => {
+            "M-18"
+        }
+        Entry::Group(_) => "D-05",
+    };
+    let mut steps = vec![Step::Decides { entry: entry.reference(), rule: rule.to_owned() }];
+    let verdict = match entry.settings().is_enabled() {
+        false => Verdict::Conclude(Conclusion::Disabled { entry: entry.reference() }),
+        // No device is there to show anything; nobody is told what this placement says of it.
+        true => place(request, HubCredential::Wrapped, view, consulted, entry, &mut steps, now),
+    };
+    let explanation = Explanation {
+        registration_id: request.registration_id.clone(),
+        at: now,
+        mechanism: None,
+        chain: Vec::new(),
+        steps,
+        outcome: outcome(&verdict),
+    };
+    Some(Decision { verdict, explanation, answered: None })
+}
+
 fn judged(
     request: &RegistrationRequest,
     evidence: &Evidence,
@@ -188,13 +227,16 @@ fn judged(
         Admission::Blocked(entry) => {
             Verdict::Conclude(Conclusion::Disabled { entry: entry.reference() })
         }
-        Admission::Admitted(entry) => {
-            let verdict = place(request, evidence, view, consulted, entry, &mut steps, now);
-            match expiry {
-                TokenExpiry::Judged => verdict,
-                TokenExpiry::JudgedAt(_) => accepted(verdict, entry),
+        Admission::Admitted(entry) => match credential(evidence, entry, &request.registration_id) {
+            Some(credential) => {
+                let verdict = place(request, credential, view, consulted, entry, &mut steps, now);
+                match expiry {
+                    TokenExpiry::Judged => verdict,
+                    TokenExpiry::JudgedAt(_) => accepted(verdict, entry),
+                }
             }
-        }
+            None => Verdict::Reject(Rejection::Stranger { because: Disbelief::NoEvidence }),
+        },
     };
     let explanation = Explanation {
         registration_id: request.registration_id.clone(),
@@ -235,7 +277,7 @@ fn stranger(
 /// The later stages, for a device that was let in.
 fn place(
     request: &RegistrationRequest,
-    evidence: &Evidence,
+    credential: HubCredential,
     view: &RegistrationView,
     consulted: Option<&Consulted>,
     entry: Entry<'_>,
@@ -248,9 +290,6 @@ fn place(
         return full;
     }
     let settings = entry.settings();
-    let Some(credential) = credential(evidence, entry, &request.registration_id) else {
-        return Verdict::Reject(Rejection::Stranger { because: Disbelief::NoEvidence });
-    };
     let credential = match order(request, settings, &view.instance.dps, record, now) {
         Ok(None) => credential,
         Ok(Some(issue)) => {
@@ -327,13 +366,16 @@ fn place(
         ));
     }
     let allocated = match answered_hub {
-        Some(hub) => Ok(Allocated { hub, by: AllocationPolicy::Custom }),
-        None => allocate(settings, &view.instance.dps, &request.registration_id),
+        Some(hub) => Ok(Allocated { hub, by: AllocationPolicy::Custom, nearness: None }),
+        None => allocate(settings, &view.instance.dps, &request.registration_id, request.from),
     };
     let allocated = match allocated {
         Ok(allocated) => allocated,
         Err(failure) => return failed(failure),
     };
+    if let Some(Nearness { region, milliseconds }) = allocated.nearness {
+        steps.push(Step::Near { region, milliseconds });
+    }
     steps.push(Step::Allocated { hub: allocated.hub.clone(), by: allocated.by });
     // an entry's new device id does not rename an assigned device.
     let device_id = match &current {

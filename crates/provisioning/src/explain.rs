@@ -1,6 +1,6 @@
 //! Why an attempt came out as it did: typed steps, kept with the record and shown to operators.
 
-use model::{DeviceId, HostName, RegistrationId, Timestamp};
+use model::{DeviceId, HostName, RegionName, RegistrationId, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::enrollment::{AllocationPolicy, EntryRef, Mechanism};
@@ -159,6 +159,13 @@ pub enum Step {
         webhook: String,
         /// What it answered, or why it did not, in words.
         answer: String,
+    },
+    /// The device's region decided, by the latency of the hub that is chosen next (L-05).
+    Near {
+        /// The region.
+        region: RegionName,
+        /// From there to the hub.
+        milliseconds: u32,
     },
     /// A hub was chosen.
     Allocated {

@@ -1,11 +1,14 @@
 //! One provisioning service: its names, its linked hubs, its CA certificates, its limits.
 
+use std::collections::BTreeMap;
+
 use attestation::SymmetricKey;
 use attestation::access::Policy;
-use attestation::network::NetworkAccess;
+use attestation::network::{Network, NetworkAccess};
 use attestation::x509::Certificate;
 use model::{
-    CertificateName, Etag, HostName, IdScope, PolicyName, ServiceName, Timestamp, VerificationCode,
+    CertificateName, Etag, HostName, IdScope, PolicyName, RegionName, ServiceName, Timestamp,
+    VerificationCode,
 };
 use serde::{Deserialize, Serialize};
 
@@ -42,8 +45,20 @@ pub struct Dps {
     /// What certificates are issued by while registering.
     #[serde(default)]
     pub issuance: Issuance,
+    /// Where devices may be, for the nearest hub (L-05).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub regions: Vec<Region>,
     /// When it was made.
     pub created: Timestamp,
+}
+
+/// A region: devices whose addresses are in its networks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Region {
+    /// Its name.
+    pub name: RegionName,
+    /// The addresses of the devices in it.
+    pub networks: Vec<Network>,
 }
 
 /// An operator's exception: until an instant, the devices of one entry are judged as if none of
@@ -116,6 +131,9 @@ pub struct LinkedHub {
     /// How its registry is reached where it is no hub of this server; none for one that is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub remote: Option<RemoteHub>,
+    /// Milliseconds from a region to the hub, as the operator knows them (L-05).
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub latencies: BTreeMap<RegionName, u32>,
 }
 
 /// The registry of a hub that lives elsewhere, as its connection string names it (L-11).

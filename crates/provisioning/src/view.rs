@@ -1,5 +1,6 @@
 //! What a decision is made of: one snapshot of the store, and what the device showed.
 
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use attestation::sas::SasToken;
@@ -106,4 +107,6 @@ pub struct RegistrationRequest {
     pub payload: Option<serde_json::Value>,
     /// The certificate that it wants, if it wants one.
     pub csr: Option<SigningRequest>,
+    /// Where the device calls from, if that is known.
+    pub from: Option<IpAddr>,
 }

@@ -326,6 +326,7 @@ impl Source<'_> {
             }),
             network: NetworkRequest::default(),
             quota: self.quota(read.quota, &format!("{at}.quota")),
+            regions: None,
         };
         let links = format!("{at}.linked_hubs");
         let links = read.linked_hubs.map(|items| self.each(items, &links, Self::link));
@@ -365,6 +366,7 @@ impl Source<'_> {
             allocation_weight: read.allocation_weight.unwrap_or(1),
             apply_allocation_policy: read.apply_allocation_policy.unwrap_or(true),
             connection: None,
+            latencies: Default::default(),
         };
         Some(Link { hub, request })
     }

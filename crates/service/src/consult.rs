@@ -144,6 +144,7 @@ impl Service {
             api_version: pending.api_version.clone(),
             payload: pending.payload.clone(),
             csr: pending.csr.clone(),
+            from: None,
         };
         let claim = Claim { call: &call, dps, request: &request, evidence };
         self.go_on(claim, operation_id.to_owned());

@@ -1,12 +1,14 @@
 //! Provisioning services and hubs, and the links between them.
 
+use std::collections::{BTreeMap, HashSet};
+
 use attestation::SymmetricKey;
 use attestation::access::Policy;
 use attestation::network::{IpFilterRule, NetworkAccess, PublicNetworkAccess};
 use hub::instance::{Hub, Right as HubRight};
-use model::{HostName, IdScope, IfMatch, PolicyName, ServiceName, limits};
+use model::{HostName, IdScope, IfMatch, PolicyName, RegionName, ServiceName, limits};
 use provisioning::enrollment::AllocationPolicy;
-use provisioning::instance::{Dps, LinkedHub, RemoteHub, Right as DpsRight};
+use provisioning::instance::{Dps, LinkedHub, Region, RemoteHub, Right as DpsRight};
 use provisioning::quota::{QuotaChange, Use, uses};
 use provisioning::view::Versioned;
 use store::{AuditLine, ChangeScope, Commit, Condition, Write};
@@ -27,6 +29,8 @@ pub struct DpsRequest {
     pub quota: QuotaChange,
     /// From where it may be called.
     pub network: NetworkRequest,
+    /// All regions that devices may be in.
+    pub regions: Option<Vec<Region>>,
 }
 
 /// What an operator may say of the addresses that a service may be called from.
@@ -58,11 +62,18 @@ pub struct LinkRequest {
     pub apply_allocation_policy: bool,
     /// How its registry is reached, for a hub that lives elsewhere.
     pub connection: Option<Connection>,
+    /// Milliseconds from each region; 0..=60000.
+    pub latencies: BTreeMap<RegionName, u32>,
 }
 
 impl Default for LinkRequest {
     fn default() -> Self {
-        Self { allocation_weight: 1, apply_allocation_policy: true, connection: None }
+        Self {
+            allocation_weight: 1,
+            apply_allocation_policy: true,
+            connection: None,
+            latencies: BTreeMap::new(),
+        }
     }
 }
 
@@ -107,6 +118,7 @@ impl Service {
         name: &ServiceName,
         request: DpsRequest,
     ) -> Result<Dps, ApiError> {
+        regions_hold(request.regions.as_deref().unwrap_or_default())?;
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
             let all = self.store.all_dps().await?;
             let existing = all.iter().find(|dps| dps.value.name == *name);
@@ -153,6 +165,11 @@ impl Service {
                 },
                 network,
                 quota,
+                regions: request
+                    .regions
+                    .clone()
+                    .or_else(|| old.as_ref().map(|old| old.regions.clone()))
+                    .unwrap_or_default(),
                 challenge_secret: old.as_ref().and_then(|old| old.challenge_secret.clone()),
                 expiry_exceptions: old
                     .as_ref()
@@ -323,6 +340,13 @@ impl Service {
         if !(1..=1000).contains(&request.allocation_weight) {
             return Err(ApiError::Invalid("allocationWeight: is not in 1..=1000".to_owned()));
         }
+        let max = limits::LATENCY_MILLISECONDS_MAX;
+        let slow = |(_, latency): &(&RegionName, &u32)| **latency > max;
+        if let Some((region, latency)) = request.latencies.iter().find(slow) {
+            return Err(ApiError::Invalid(format!(
+                "latencies: {latency} from {region} is over {max} milliseconds"
+            )));
+        }
         self.change_dps(call, name, ("dps.link", name.as_str()), |dps| {
             let before = dps.linked_hubs.len();
             let remote = match is_here {
@@ -334,6 +358,7 @@ impl Service {
                 allocation_weight: request.allocation_weight,
                 apply_allocation_policy: request.apply_allocation_policy,
                 remote,
+                latencies: request.latencies.clone(),
             };
             dps.linked_hubs.retain(|linked| linked.host != *hub);
             let was_linked = dps.linked_hubs.len() < before;
@@ -542,6 +567,25 @@ impl Service {
             secondary: environment::key::<32>(self.entropy.as_ref()),
         }
     }
+}
+
+/// Whether regions have names of their own and are few enough.
+fn regions_hold(regions: &[Region]) -> Result<(), ApiError> {
+    let max = limits::REGIONS_MAX;
+    if regions.len() > max {
+        return Err(ApiError::Invalid(format!("regions: there are more than {max}")));
+    }
+    let mut names = HashSet::new();
+    for Region { name, networks } in regions {
+        let max = limits::REGION_NETWORKS_MAX;
+        if !names.insert(name) {
+            return Err(ApiError::Invalid(format!("regions: {name} is there twice")));
+        }
+        if networks.len() > max {
+            return Err(ApiError::Invalid(format!("regions: {name} has more than {max} networks")));
+        }
+    }
+    Ok(())
 }
 
 /// The host that was asked for, else the present one, else `{name}.localhost`.

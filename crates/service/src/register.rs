@@ -8,15 +8,16 @@ mod record;
 use std::sync::Arc;
 
 use attestation::network::{Api, Refused};
+use hub::twin::check_initial;
 use model::{RegistrationId, ServiceName, Timestamp, limits};
 use provisioning::admit::token_resource;
 use provisioning::allocation::custom::{Consulted, Question};
 use provisioning::decide::{
-    Conclusion, Decision, PollVerdict, Rejection, Verdict, decide, decide_further, poll,
+    Conclusion, Decision, PollVerdict, Rejection, TwinPlan, Verdict, decide, decide_further, poll,
 };
 use provisioning::enrollment::{Certified, IndividualAttestation, Mechanism};
 use provisioning::issuance::withdrawn;
-use provisioning::registration::{Failure, Pending, Registration, RegistrationStatus};
+use provisioning::registration::{Failure, FailureKind, Pending, Registration, RegistrationStatus};
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView, Versioned};
 use provisioning::{remote, reprovision};
 use store::Write;
@@ -212,9 +213,8 @@ impl Service {
                     Some(ended(decision, performed))
                 }
             });
-            let Some(Decision { verdict, explanation, answered }) = decision else {
-                return Ok(Attempted::Overtaken);
-            };
+            let Some(decision) = decision else { return Ok(Attempted::Overtaken) };
+            let Decision { verdict, explanation, answered } = with_fit_twin(decision, &view);
             let explanation = Arc::new(explanation);
             *decided = Some(Decided::of(&verdict));
             span.record("verdict", tracing::field::debug(VerdictKind::of(&verdict)));
@@ -357,6 +357,7 @@ impl Service {
             api_version: String::new(),
             payload: None,
             csr: None,
+            from: None,
         };
         let call = Call {
             actor: format!("device {registration_id}"),
@@ -452,7 +453,7 @@ impl Service {
         stands.then(|| record.operation_id.clone())
     }
 
-    async fn view(
+    pub(crate) async fn view(
         &self,
         dps: &ServiceName,
         registration_id: &RegistrationId,
@@ -466,7 +467,7 @@ impl Service {
     }
 
     /// `{digit}.{16 hex of the instance}.{guid}`: safe in topics and paths as it is.
-    fn operation_id(&self, view: &RegistrationView) -> String {
+    pub(crate) fn operation_id(&self, view: &RegistrationView) -> String {
         let scope = attestation::sha256(view.instance.dps.id_scope.key().as_bytes()).to_string();
         let instance = scope.get(..16).unwrap_or_default().to_ascii_lowercase();
         format!("5.{instance}.{}", environment::guid(self.entropy.as_ref()))
@@ -504,6 +505,26 @@ impl From<Fault> for PollError {
     fn from(fault: Fault) -> Self {
         Self::Fault(fault)
     }
+}
+
+/// T-02: what a hub would not store as a first twin, it refuses; a device that is on its hub
+/// already gets none.
+pub(crate) fn with_fit_twin(mut decision: Decision, view: &RegistrationView) -> Decision {
+    let (Verdict::Assign(place) | Verdict::Keep(place)) = &decision.verdict else {
+        return decision;
+    };
+    let record = view.registration.as_ref().map(|found| &found.value);
+    let is_assigned = record.is_some_and(|record| record.assignment.is_some());
+    if is_assigned && place.twin != TwinPlan::Reset {
+        return decision;
+    }
+    let Err(error) = check_initial(&place.initial_tags, &place.initial_desired) else {
+        return decision;
+    };
+    let hub = place.to.hub.clone();
+    remote::noted(&mut decision, &hub, &format!("it refuses the initial twin: {error}"));
+    let message = "The hub refused the initial twin".to_owned();
+    remote::failed(decision, &Failure { kind: FailureKind::HubRefused, message })
 }
 
 /// Whether a TPM that may have an entry can not be challenged yet.

@@ -10,6 +10,7 @@
 )]
 
 mod access;
+mod allocation;
 mod apply;
 mod az;
 mod bulk_load;

@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Map, Value, json};
 
+use super::allocation::Allocation;
 use super::certificate::Certificate;
 use super::common::{AdminArgs, Yes, confirm};
 use super::compute_key::ComputeDeviceKey;
@@ -15,6 +16,7 @@ use super::expiry_exception::ExpiryException;
 use super::linked_hub::LinkedHub;
 use super::network::{IpFilterRules, PublicNetworkAccess, force};
 use super::policy::{DpsName, Policies};
+use super::region::Region;
 use super::registration::OfGroup;
 use crate::Session;
 use crate::failure::{Failure, Result};
@@ -39,12 +41,13 @@ const FIRST: [&str; 4] = [
 ];
 
 /// What an update may say, and where a provisioning service shows it.
-const WRITABLE: [(&str, &str); 6] = [
+const WRITABLE: [(&str, &str); 7] = [
     ("hostName", "properties.serviceOperationsHostName"),
     ("idScope", "properties.idScope"),
     ("allocationPolicy", "properties.allocationPolicy"),
     ("publicNetworkAccess", "properties.publicNetworkAccess"),
     ("ipFilterRules", "properties.ipFilterRules"),
+    ("regions", "properties.regions"),
     ("quota", "properties.quota"),
 ];
 
@@ -105,6 +108,10 @@ enum Verb {
     Credential(Credential),
     /// The hubs that devices are assigned to.
     LinkedHub(LinkedHub),
+    /// Where devices may be, for the nearest hub.
+    Region(Region),
+    /// Which hub a device would be given, and why.
+    Allocation(Box<Allocation>),
     /// Connection strings for tools and SDKs.
     ConnectionString(OfDps),
     /// Shared access policies.
@@ -135,7 +142,7 @@ struct OptionalName {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 #[value(rename_all = "camelCase")]
-enum Allocation {
+enum Policy {
     /// Evenly, by weight.
     Hashed,
     /// The nearest hub.
@@ -144,7 +151,7 @@ enum Allocation {
     Static,
 }
 
-impl Allocation {
+impl Policy {
     const fn wire(self) -> &'static str {
         match self {
             Self::Hashed => "Hashed",
@@ -166,7 +173,7 @@ struct Create {
     id_scope: Option<String>,
     /// How hubs are chosen where an enrollment does not say.
     #[arg(long, value_enum, ignore_case = true)]
-    allocation_policy: Option<Allocation>,
+    allocation_policy: Option<Policy>,
     #[command(flatten)]
     place: Place,
     #[command(flatten)]
@@ -194,7 +201,7 @@ struct Update {
     name: OptionalName,
     /// How hubs are chosen where an enrollment does not say.
     #[arg(long, value_enum, ignore_case = true)]
-    allocation_policy: Option<Allocation>,
+    allocation_policy: Option<Policy>,
     /// Whether it may be called from outside the server's private networks.
     #[arg(long, value_enum, ignore_case = true)]
     public_network_access: Option<PublicNetworkAccess>,
@@ -247,6 +254,8 @@ impl Dps {
             Verb::ExpiryException(noun) => noun.run(session).await,
             Verb::Credential(noun) => noun.run(session).await,
             Verb::LinkedHub(noun) => noun.run(session).await,
+            Verb::Region(noun) => noun.run(session).await,
+            Verb::Allocation(noun) => noun.run(session).await,
             Verb::ConnectionString(noun) => noun.run(session).await,
             Verb::Policy(noun) => noun.run(session).await,
             Verb::IpFilterRule(noun) => noun.run(session).await,
@@ -263,7 +272,7 @@ impl Create {
         for (member, given) in [
             ("hostName", self.host_name.as_deref()),
             ("idScope", self.id_scope.as_deref()),
-            ("allocationPolicy", self.allocation_policy.map(Allocation::wire)),
+            ("allocationPolicy", self.allocation_policy.map(Policy::wire)),
         ] {
             properties.extend(given.map(|given| (member.to_owned(), given.into())));
         }

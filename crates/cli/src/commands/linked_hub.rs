@@ -1,6 +1,7 @@
 //! `muster iot dps linked-hub`: the hubs that a provisioning service assigns devices to.
 
 use clap::{Args, Subcommand};
+use model::{RegionName, limits};
 use serde_json::{Map, Value};
 
 use super::common::{DpsOfAdmin, Yes, flag};
@@ -15,6 +16,7 @@ const COLUMNS: &[Column] = &[
     column!("Hub", "name"),
     column!("Weight", "allocationWeight"),
     column!("Takes part in allocation", "applyAllocationPolicy"),
+    column!("Latencies", "latencies"),
     column!("Elsewhere", "connectionString"),
 ];
 
@@ -90,6 +92,28 @@ struct Weight {
     /// Whether the hub takes part in the allocation.
     #[arg(long, num_args = 0..=1, default_missing_value = "true", value_parser = flag())]
     apply_allocation_policy: Option<bool>,
+    /// Milliseconds from a region to the hub, for GeoLatency: north=12; `north=` forgets it.
+    #[arg(long, num_args = 1.., value_name = "REGION=MILLISECONDS", value_parser = latency)]
+    latency: Vec<(String, Option<u32>)>,
+}
+
+/// `REGION=MILLISECONDS`, or `REGION=` for none.
+fn latency(text: &str) -> std::result::Result<(String, Option<u32>), String> {
+    let (region, milliseconds) = text.split_once('=').ok_or("there is no '=' in it")?;
+    let region = RegionName::parse(region).map_err(|error| error.to_string())?;
+    let milliseconds = match milliseconds {
+        "" => None,
+        text => match text.parse() {
+            Ok(milliseconds) if milliseconds <= limits::LATENCY_MILLISECONDS_MAX => {
+                Some(milliseconds)
+            }
+            Ok(_) | Err(_) => {
+                let max = limits::LATENCY_MILLISECONDS_MAX;
+                return Err(format!("'{text}' is no number of milliseconds up to {max}"));
+            }
+        },
+    };
+    Ok((region.to_string(), milliseconds))
 }
 
 #[derive(Debug, Args)]
@@ -135,7 +159,7 @@ impl LinkedHub {
             Verb::Update { hub, weight, dps } => {
                 let (admin, dps) = dps.find(session).await?;
                 let found = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
-                let mut body = weight.body();
+                let mut body = weight.body(at(&found, &["latencies"]));
                 for member in ["allocationWeight", "applyAllocationPolicy"] {
                     let present = at(&found, &[member]);
                     if !body.contains_key(member) && !present.is_null() {
@@ -164,7 +188,7 @@ impl Create {
             (None, None) => return Err(Failure::usage("which hub?").hint("give --hub-name")),
         };
         let (admin, dps) = self.dps.find(session).await?;
-        let mut body = self.weight.body();
+        let mut body = self.weight.body(&Value::Null);
         if let Some(text) = self.connection_string {
             body.insert("connectionString".into(), text.into());
         }
@@ -175,8 +199,21 @@ impl Create {
 }
 
 impl Weight {
-    fn body(&self) -> Map<String, Value> {
+    /// What a link is to be, with the latencies that it has had.
+    fn body(&self, latencies: &Value) -> Map<String, Value> {
+        let mut latencies = latencies.as_object().cloned().unwrap_or_default();
+        for (region, milliseconds) in &self.latency {
+            match milliseconds {
+                Some(milliseconds) => {
+                    drop(latencies.insert(region.clone(), (*milliseconds).into()))
+                }
+                None => drop(latencies.remove(region)),
+            }
+        }
         let mut body = Map::new();
+        if !latencies.is_empty() {
+            body.insert("latencies".into(), latencies.into());
+        }
         if let Some(weight) = self.allocation_weight {
             body.insert("allocationWeight".into(), weight.into());
         }

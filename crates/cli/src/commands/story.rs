@@ -128,6 +128,8 @@ fn step(value: &Value) -> String {
             true => format!("its request has a certificate of '{}' already", told("policy")),
             false => format!("its request for a certificate of '{}' holds", told("policy")),
         },
+        "provisioned" => format!("{}: {}", told("hub"), told("result")),
+        "near" => format!("the device is in {}, {} ms away", told("region"), told("milliseconds")),
         "allocated" => format!("{} was chosen, {}", told("hub"), allocation(&told("by"))),
         _ => value.to_string(),
     }

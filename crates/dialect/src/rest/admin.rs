@@ -12,14 +12,20 @@ mod policy;
 mod quota;
 mod registrations;
 
+use core::net::IpAddr;
+use std::collections::BTreeMap;
+
 use ::hub::instance::Hub;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use model::{CertificateName, HostName, IdScope, ServiceName, Timestamp, VerificationCode};
+use model::{
+    CertificateName, EnrollmentGroupId, HostName, IdScope, RegionName, RegistrationId, ServiceName,
+    Timestamp, VerificationCode,
+};
 use provisioning::dependents::{Dependence, Dependent};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::explain::Explanation;
-use provisioning::instance::{CaCertificate, Dps, LinkedHub};
+use provisioning::instance::{CaCertificate, Dps, LinkedHub, Region};
 use provisioning::possession::Vouched;
 use provisioning::quota::QuotaChange;
 use serde::{Deserialize, Serialize};
@@ -94,6 +100,8 @@ pub enum DpsRoute {
     Policy(ServiceName, PolicyRoute),
     /// `GET {name}/limits`
     Limits(ServiceName),
+    /// `POST {name}/allocation-test`
+    AllocationTest(ServiceName),
 }
 
 /// CA certificates, under `dps/{name}/certificates`.
@@ -202,9 +210,13 @@ fn dps(method: &str, rest: &[&str]) -> Result<DpsRoute, ApiFault> {
         ("DELETE", [name, "linked-hubs", hub]) => {
             DpsRoute::DeleteLink(service(name)?, (*hub).to_owned())
         }
+        ("POST", [name, "allocation-test"]) => DpsRoute::AllocationTest(service(name)?),
         (
             _,
-            [] | [_] | [_, "listkeys" | "jobs" | "linked-hubs" | "limits"] | [_, "linked-hubs", _],
+            []
+            | [_]
+            | [_, "listkeys" | "jobs" | "linked-hubs" | "limits" | "allocation-test"]
+            | [_, "linked-hubs", _],
         ) => {
             return Err(ApiFault::MethodNotAllowed);
         }
@@ -271,6 +283,8 @@ pub struct DpsProperties<'a> {
     iot_hubs: Vec<LinkJson<'a>>,
     #[serde(flatten)]
     network: NetworkJson<'a>,
+    #[serde(skip_serializing_if = "<[Region]>::is_empty")]
+    regions: &'a [Region],
     quota: QuotaJson,
 }
 
@@ -283,6 +297,8 @@ pub struct LinkJson<'a> {
     apply_allocation_policy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     connection_string: Option<String>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    latencies: &'a BTreeMap<RegionName, u32>,
 }
 
 /// Properties of a hub.
@@ -366,6 +382,7 @@ pub fn dps_json(dps: &Dps) -> ResourceJson<'_, DpsProperties<'_>> {
             },
             iot_hubs: dps.linked_hubs.iter().map(link_json).collect(),
             network: network::json(&dps.network),
+            regions: &dps.regions,
             quota: QuotaJson::of(dps.quota),
         },
     }
@@ -378,6 +395,7 @@ pub fn link_json(link: &LinkedHub) -> LinkJson<'_> {
         allocation_weight: link.allocation_weight,
         apply_allocation_policy: link.apply_allocation_policy,
         connection_string: link.remote.as_ref().map(connection_string::masked),
+        latencies: &link.latencies,
     }
 }
 
@@ -432,6 +450,8 @@ pub struct DpsBody {
     pub network: NetworkBody,
     /// Its limits, as far as they are to be others.
     pub quota: QuotaChange,
+    /// All regions that devices may be in.
+    pub regions: Option<Vec<Region>>,
 }
 
 /// What may be said of a linked hub.
@@ -443,6 +463,8 @@ pub struct LinkBody {
     pub apply_allocation_policy: Option<bool>,
     /// How its registry is reached, for a hub that lives elsewhere.
     pub connection: Option<ConnectionString>,
+    /// Milliseconds from each region.
+    pub latencies: BTreeMap<RegionName, u32>,
 }
 
 #[derive(Deserialize)]
@@ -451,6 +473,8 @@ struct LinkRead {
     allocation_weight: Option<u32>,
     apply_allocation_policy: Option<bool>,
     connection_string: Option<String>,
+    #[serde(default)]
+    latencies: BTreeMap<RegionName, u32>,
 }
 
 /// What may be said of a hub.
@@ -484,6 +508,7 @@ struct ServiceProperties {
     allocation_policy: Option<String>,
     public_network_access: Option<String>,
     ip_filter_rules: Option<Vec<Object<network::RuleMembers>>>,
+    regions: Option<Vec<Object<Region>>>,
     #[serde(deserialize_with = "object")]
     quota: Option<QuotaRead>,
 }
@@ -521,6 +546,7 @@ pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
         allocation_policy,
         public_network_access,
         ip_filter_rules,
+        regions,
         quota,
     } = service_properties(body)?;
     let network = network::read(public_network_access, ip_filter_rules)?;
@@ -536,8 +562,34 @@ pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
         _ => Err(ApiFault::UnknownWord { member: "allocationPolicy", given: text, known }),
     };
     let allocation_policy = allocation_policy.map(policy).transpose()?;
+    let regions = regions.map(|all| all.into_iter().map(|Object(region)| region).collect());
     let quota = quota.map(QuotaRead::change).unwrap_or_default();
-    Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy, network, quota })
+    Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy, network, regions, quota })
+}
+
+/// What an operator wants to know of an allocation.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct AllocationTestBody {
+    /// The device.
+    pub registration_id: RegistrationId,
+    /// The group that would let it in, if it has no enrollment of its own.
+    pub enrollment_group_id: Option<EnrollmentGroupId>,
+    /// Where it would call from.
+    pub address: Option<IpAddr>,
+    /// What it would send along.
+    pub payload: Option<serde_json::Value>,
+    /// Whether a webhook that has a say is asked.
+    #[serde(default)]
+    pub ask_webhook: bool,
+}
+
+/// Reads the body of `POST dps/{name}/allocation-test`.
+///
+/// # Errors
+/// [`ApiFault`].
+pub fn allocation_test_body(body: &[u8]) -> Result<AllocationTestBody, ApiFault> {
+    read(body)
 }
 
 /// Reads the body of `PUT hubs/{name}`; it may be empty.
@@ -558,10 +610,14 @@ pub fn link_body(body: &[u8]) -> Result<LinkBody, ApiFault> {
     match body.trim_ascii().is_empty() {
         true => Ok(LinkBody::default()),
         false => {
-            let LinkRead { allocation_weight, apply_allocation_policy, connection_string: text } =
-                read(body)?;
+            let LinkRead {
+                allocation_weight,
+                apply_allocation_policy,
+                connection_string: text,
+                latencies,
+            } = read(body)?;
             let connection = text.as_deref().map(connection_string).transpose()?;
-            Ok(LinkBody { allocation_weight, apply_allocation_policy, connection })
+            Ok(LinkBody { allocation_weight, apply_allocation_policy, connection, latencies })
         }
     }
 }

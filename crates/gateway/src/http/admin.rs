@@ -15,9 +15,10 @@ use dialect::json::utf8_json;
 use dialect::rest::admin::{self, CertificateRoute, DpsRoute, HubRoute, Route};
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use model::{HostName, IfMatch, ServiceName};
+use provisioning::view::RegistrationRequest;
 use service::{
-    ApiError, Call, CertificateRequest, Connection, DpsRequest, HubRequest, LinkRequest,
-    NetworkRequest,
+    ApiError, Call, CertificateRequest, Connection, DpsRequest, Foretelling, HubRequest,
+    LinkRequest, NetworkRequest,
 };
 
 use super::access::{self, Guard};
@@ -105,6 +106,7 @@ async fn dps(
                 allocation_policy: body.allocation_policy,
                 network: network(asked, body.network)?,
                 quota: body.quota,
+                regions: body.regions,
             };
             let made = own.put_dps(call, &name, request).await.map_err(failed)?;
             Ok(one(&admin::dps_json(&made)))
@@ -126,6 +128,28 @@ async fn dps(
             let told = all.iter().map(|view| admin::job_json(&view.job, view.trouble.as_deref()));
             Ok(list(told.collect::<Vec<_>>()))
         }
+        DpsRoute::AllocationTest(name) => {
+            let wrong = |fault| faults::dps(&fault);
+            let body = admin::allocation_test_body(&asked.body).map_err(wrong)?;
+            let api_version = asked.api_version().map_err(wrong)?.as_str().to_owned();
+            let request = RegistrationRequest {
+                registration_id: body.registration_id,
+                api_version,
+                payload: body.payload,
+                csr: None,
+                from: body.address,
+            };
+            let (group, ask_webhook) = (body.enrollment_group_id, body.ask_webhook);
+            let foretold = own.foretell(&name, &Foretelling { request, group, ask_webhook }).await;
+            let explanation =
+                foretold.map_err(|error| faults::dps_api(&error, Missing::Enrollment))?;
+            Ok(one(&admin::ExplanationJson {
+                tracking_id: &call.tracking_id,
+                dps: name.as_str(),
+                protocol: "",
+                explanation: &explanation,
+            }))
+        }
         DpsRoute::Links(name) => {
             let row = own.dps(&name).await.map_err(failed)?;
             Ok(list(row.value.linked_hubs.iter().map(admin::link_json).collect::<Vec<_>>()))
@@ -140,6 +164,7 @@ async fn dps(
                 allocation_weight: body.allocation_weight.unwrap_or(1),
                 apply_allocation_policy: body.apply_allocation_policy.unwrap_or(true),
                 connection: body.connection.map(connection),
+                latencies: body.latencies,
             };
             let changed = own.put_link(call, &name, &hub, &request).await.map_err(failed)?;
             Ok(one(&admin::dps_json(&changed)))

@@ -57,6 +57,7 @@ pub(super) async fn answer(
                 api_version: version.as_str().to_owned(),
                 payload: body.payload,
                 csr: body.csr,
+                from: Some(asked.peer.address.ip()),
             };
             let call = Call { actor: format!("device {id}"), ..asked.call.clone() };
             let accepted = gateway.service.register(&call, &dps, &request, &evidence).await;

@@ -164,6 +164,7 @@ impl Device {
             api_version: self.claim.api_version.as_str().to_owned(),
             payload: body.payload,
             csr: body.csr,
+            from: Some(self.peer.address.ip()),
         };
         let accepted =
             gateway.service.register(call, &self.service, &request, &self.evidence).await;

@@ -95,6 +95,20 @@ pub fn check_size(section: &Section) -> Result<(), TwinError> {
     size("properties", &section.values, SECTION_BYTES_MAX)
 }
 
+/// Whether a twin may begin with this (T-02 of `dps-service-api`).
+///
+/// # Errors
+/// [`TwinError`].
+pub fn check_initial(
+    tags: &Map<String, Value>,
+    desired: &Map<String, Value>,
+) -> Result<(), TwinError> {
+    check_object(tags, 1, "tags")?;
+    check_tags_size(tags)?;
+    check_object(desired, 1, "desired")?;
+    size("properties", desired, SECTION_BYTES_MAX)
+}
+
 pub(super) fn check_tags_size(tags: &Map<String, Value>) -> Result<(), TwinError> {
     size("tags", tags, TAGS_BYTES_MAX)
 }

@@ -54,6 +54,7 @@ mod tests {
             allocation_weight: weight,
             apply_allocation_policy: true,
             remote: None,
+            latencies: Default::default(),
         }
     }
 

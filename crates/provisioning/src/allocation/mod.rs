@@ -2,12 +2,16 @@
 
 pub mod custom;
 pub mod hashed;
+pub mod nearest;
+
+use core::net::IpAddr;
 
 use model::{HostName, RegistrationId};
 
 use crate::enrollment::{AllocationPolicy, Settings};
 use crate::instance::{Dps, LinkedHub};
 use crate::registration::{Failure, FailureKind};
+use nearest::Nearness;
 
 /// The hub that was chosen, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +20,8 @@ pub struct Allocated {
     pub hub: HostName,
     /// How it was chosen.
     pub by: AllocationPolicy,
+    /// How near it is, where that is known and decided.
+    pub nearness: Option<Nearness>,
 }
 
 /// Chooses a hub for a registration id (L-01 to L-12), by any policy but a custom one.
@@ -27,17 +33,22 @@ pub fn allocate(
     settings: &Settings,
     dps: &Dps,
     registration_id: &RegistrationId,
+    from: Option<IpAddr>,
 ) -> Result<Allocated, Failure> {
     let by = policy(settings, dps);
-    let hub = match by {
-        AllocationPolicy::Static => static_hub(settings, dps)?,
-        // Without a latency table the nearest hub is not known: L-05 falls back to the hash.
-        AllocationPolicy::Hashed | AllocationPolicy::GeoLatency => {
-            let candidates = candidates(settings, dps);
-            hashed::choose(registration_id, &candidates)
-                .ok_or_else(|| no_hub("no linked hub takes part in the allocation"))?
-                .host
-                .clone()
+    let none = || no_hub("no linked hub takes part in the allocation");
+    let (hub, nearness) = match by {
+        AllocationPolicy::Static => (static_hub(settings, dps)?, None),
+        AllocationPolicy::Hashed => {
+            let hub = hashed::choose(registration_id, &candidates(settings, dps));
+            (hub.ok_or_else(none)?.host.clone(), None)
+        }
+        AllocationPolicy::GeoLatency => {
+            let region = from.and_then(|from| nearest::region(dps, from));
+            let (hub, nearness) =
+                nearest::choose(registration_id, &candidates(settings, dps), region)
+                    .ok_or_else(none)?;
+            (hub.host.clone(), nearness)
         }
         AllocationPolicy::Custom => {
             return Err(Failure {
@@ -46,7 +57,7 @@ pub fn allocate(
             });
         }
     };
-    Ok(Allocated { hub, by })
+    Ok(Allocated { hub, by, nearness })
 }
 
 /// The entry's policy, else the instance's; a legacy single hub is static (L-12).

@@ -57,6 +57,7 @@ fn instance() -> InstanceView {
         allocation_weight: 1,
         apply_allocation_policy: true,
         remote: None,
+        latencies: Default::default(),
     };
     InstanceView {
         dps: Dps {
@@ -71,6 +72,7 @@ fn instance() -> InstanceView {
             challenge_secret: None,
             expiry_exceptions: Vec::new(),
             issuance: Default::default(),
+            regions: Vec::new(),
             created: NOW,
         },
         groups: Vec::new(),

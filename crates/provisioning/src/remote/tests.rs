@@ -37,6 +37,7 @@ fn job(phase: Phase, from: Option<&str>, twin: TwinPlan) -> Job {
             api_version: "2021-06-01".to_owned(),
             csr: None,
             payload: None,
+            from: None,
         },
         evidence: Evidence::None,
         consulted: None,

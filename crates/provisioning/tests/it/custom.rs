@@ -48,6 +48,7 @@ fn further(world: &World, consulted: Option<&Consulted>) -> Decision {
         api_version: "2021-06-01".to_owned(),
         payload: None,
         csr: None,
+        from: None,
     };
     decide_further(&request, &evidence, &world.view("dev", &evidence), consulted, NOW, NOW)
 }
@@ -208,6 +209,7 @@ fn a_token_that_ends_while_the_webhook_is_asked_was_good() {
         api_version: "2021-06-01".to_owned(),
         payload: None,
         csr: None,
+        from: None,
     };
     let consulted = Consulted { question: asked(&world), answer: Ok(answer("hub1.localhost")) };
     let later = Timestamp::from_unix_seconds(NOW.unix_seconds() + 20);

@@ -75,6 +75,7 @@ fn request(csr: &SigningRequest) -> RegistrationRequest {
         api_version: "2025-07-01-preview".to_owned(),
         payload: None,
         csr: Some(csr.clone()),
+        from: None,
     }
 }
 

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod allocation;
 mod custom;
 mod dependents;
 mod expiry;

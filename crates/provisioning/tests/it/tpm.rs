@@ -96,6 +96,7 @@ fn d_25_another_node_judges_the_answer_and_the_slot_bounds_it() {
         api_version: "2021-06-01".to_owned(),
         payload: None,
         csr: None,
+        from: None,
     };
     let verdict = |at: Timestamp| {
         word(&decide(&request, &evidence, &world.view("tpm", &evidence), at).verdict)

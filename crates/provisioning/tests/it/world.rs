@@ -173,6 +173,7 @@ impl World {
             allocation_weight: 1,
             apply_allocation_policy: true,
             remote: None,
+            latencies: Default::default(),
         };
         Self {
             dps: Dps {
@@ -187,6 +188,7 @@ impl World {
                 challenge_secret: Some(key(250)),
                 expiry_exceptions: Vec::new(),
                 issuance: Default::default(),
+                regions: Vec::new(),
                 created: NOW,
             },
             individuals: Vec::new(),
@@ -340,6 +342,7 @@ impl World {
             api_version: api_version.to_owned(),
             payload: None,
             csr: None,
+            from: None,
         };
         decide(&request, evidence, &self.view(name, evidence), NOW)
     }

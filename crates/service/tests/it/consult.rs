@@ -7,10 +7,12 @@ use attestation::SymmetricKey;
 use model::limits;
 use provisioning::allocation::custom::{Answer, NoAnswer};
 use provisioning::enrollment::ProvisioningStatus;
+use provisioning::explain::Outcome;
 use provisioning::registration::{FailureKind, Registration, RegistrationStatus};
 use provisioning::reprovision::DeviceData;
+use provisioning::view::RegistrationRequest;
 use serde_json::{Value, json};
-use service::{Inquiry, PollError, Polled, Reprovision, Webhooks};
+use service::{Foretelling, Inquiry, PollError, Polled, Reprovision, Webhooks};
 use tokio::sync::Semaphore;
 
 use crate::tpm;
@@ -302,4 +304,27 @@ async fn a_slow_webhook_holds_up_its_own_devices_alone() {
     assert_eq!(concluded(&world, "dev", &operation).await, "assigned");
     let slow = webhook.asked().iter().filter(|name| name.starts_with("slow")).count();
     assert_eq!(slow, limits::CONSULTATIONS_PER_WEBHOOK_MAX);
+}
+
+#[tokio::test]
+async fn an_allocation_test_asks_the_webhook_if_that_is_wanted() {
+    let webhook = TestWebhook::new(1, None);
+    let world = world(&webhook).await;
+    let mut asked = Foretelling {
+        request: RegistrationRequest {
+            registration_id: id("dev"),
+            api_version: "2021-06-01".to_owned(),
+            payload: None,
+            csr: None,
+            from: None,
+        },
+        group: None,
+        ask_webhook: false,
+    };
+    let told = world.service.foretell(&world.dps, &asked).await.unwrap();
+    assert_eq!(told.outcome, Outcome::Consulting);
+    asked.ask_webhook = true;
+    let told = world.service.foretell(&world.dps, &asked).await.unwrap();
+    assert!(matches!(told.outcome, Outcome::Assigned { .. }), "{told:?}");
+    assert!(world.record("dev").await.is_none() && world.device("dev").await.is_none());
 }

@@ -77,6 +77,7 @@ async fn register(
         api_version: "2025-07-01-preview".to_owned(),
         payload: None,
         csr: csr.cloned(),
+        from: None,
     };
     let accepted = w.service.register(&call(), &w.dps, &request, evidence).await?;
     Ok(accepted.operation_id)

@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod allocation;
 mod certificates;
 mod concurrency;
 mod consult;

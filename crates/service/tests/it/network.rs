@@ -79,6 +79,7 @@ async fn s_75_a_device_does_not_register_from_where_it_may_not_come() {
         api_version: "2021-06-01".to_owned(),
         payload: None,
         csr: None,
+        from: None,
     };
     let network = reject("203.0.113.0/24", Target::DeviceApi);
     let request_network = DpsRequest { network, ..DpsRequest::default() };

@@ -189,7 +189,7 @@ async fn d_11_never_assigned_refused_records_do_not_count() {
 }
 
 #[tokio::test]
-async fn s_c9_s_35_a_retry_storm_leaves_one_record() {
+async fn s_c9_s_35_m_29_a_retry_storm_leaves_one_record() {
     let w = World::new().await;
     let mut disabled = keyed(2);
     disabled["provisioningStatus"] = "disabled".into();

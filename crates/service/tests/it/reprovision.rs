@@ -39,6 +39,7 @@ async fn told(w: &World, name: &str, version: &str, evidence: &Evidence) -> Subs
         api_version: version.to_owned(),
         payload: None,
         csr: None,
+        from: None,
     };
     let accepted = w.service.register(&call(), &w.dps, &request, evidence).await.unwrap();
     match w.poll(name, &accepted.operation_id, evidence).await.unwrap() {

@@ -129,6 +129,7 @@ async fn d_25_of_many_with_one_answer_one_registers() {
                 api_version: "2021-06-01".to_owned(),
                 payload: None,
                 csr: None,
+                from: None,
             };
             service.register(&crate::world::call(), &dps, &request, &evidence).await
         })

@@ -304,6 +304,7 @@ impl World {
             api_version: "2021-06-01".to_owned(),
             payload: None,
             csr: None,
+            from: None,
         };
         self.service.register(&call(), &self.dps, &request, evidence).await
     }

@@ -100,6 +100,7 @@ pub fn dps(name: &str) -> Dps {
         challenge_secret: None,
         expiry_exceptions: Vec::new(),
         issuance: Default::default(),
+        regions: Vec::new(),
         created: at(0),
     }
 }

@@ -22,6 +22,7 @@ fn job(dps: &str, id: &str, operation: &str) -> Job {
             api_version: "2021-06-01".to_owned(),
             csr: None,
             payload: None,
+            from: None,
         },
         evidence: Evidence::None,
         consulted: None,

@@ -70,6 +70,7 @@ operations!(ADMIN_DPS, of_admin_dps: admin::DpsRoute, {
     admin::DpsRoute::Links(_) => "ListLinks",
     admin::DpsRoute::PutLink(..) => "PutLink",
     admin::DpsRoute::DeleteLink(..) => "DeleteLink",
+    admin::DpsRoute::AllocationTest(_) => "TestAllocation",
     admin::DpsRoute::Policy(_, admin::PolicyRoute::Get(_)) => "GetDpsPolicy",
     admin::DpsRoute::Policy(_, admin::PolicyRoute::Put(_)) => "PutDpsPolicy",
     admin::DpsRoute::Policy(_, admin::PolicyRoute::Delete(_)) => "DeleteDpsPolicy",
