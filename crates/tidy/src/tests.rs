@@ -261,15 +261,19 @@ fn every_seed_rule_has_a_row_and_every_named_test_exists() {
 }
 
 #[test]
-fn every_rule_of_the_service_api_has_a_row_and_every_named_test_exists() {
+fn every_rule_of_the_service_has_a_row_and_every_named_test_exists() {
     let families = [
         ("A", vec![1..=7, 10..=14, 20..=31, 40..=48]),
         ("V", vec![1..=30]),
         ("B", vec![1..=5]),
         ("Q", vec![1..=7]),
         ("K", vec![1..=14, 20..=28]),
+        ("M", vec![1..=29]),
         ("R", vec![1..=16, 20..=30]),
+        ("L", vec![1..=15]),
+        ("W", vec![1..=10]),
         ("T", vec![1..=5]),
+        ("C", vec![1..=10]),
     ];
     let rules = families.into_iter().flat_map(|(family, ranges)| {
         let numbers = ranges.into_iter().flatten();
