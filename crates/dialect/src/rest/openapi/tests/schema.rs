@@ -51,11 +51,24 @@ impl Schemas {
                     }
                     true
                 }
+                "propertyNames" => {
+                    for name in value.as_object().into_iter().flat_map(Map::keys) {
+                        self.judge(&format!("{at}'s names"), wanted, &Value::from(name.as_str()))?;
+                    }
+                    true
+                }
                 "properties" => {
                     self.judge_members(at, wanted, schema, value)?;
                     true
                 }
-                "additionalProperties" => *wanted == false,
+                "additionalProperties" if *wanted == false => true,
+                "additionalProperties" => {
+                    // Of a map: its members have names of their own.
+                    for member in value.as_object().into_iter().flat_map(Map::values) {
+                        self.judge(&format!("{at}.*"), wanted, member)?;
+                    }
+                    schema.get("properties").is_none()
+                }
                 "$ref" => {
                     let name = wanted.as_str().unwrap().rsplit('/').next().unwrap();
                     let schema = self.schema(name).clone();
