@@ -1,6 +1,7 @@
 //! What Muster costs, beside what TLS costs anyway: `cargo bench -p e2e`.
 //!
-//! Phases, all unless some are named: `registrations`, `lookups` (and starts), `bulk`, `tpm`, `storm`.
+//! Phases, all unless some are named: `registrations`, `lookups` (and starts), `bulk`, `tpm`,
+//! `webhook`, `storm`.
 //! `--largest` looks up among ten million enrollments as well, which takes a while to write and
 //! some gigabytes; stores of enrollments are kept under the target folder for the next run.
 //! `--quick` makes all numbers small: it shows that the phases work, not what they cost.
@@ -35,6 +36,7 @@ mod server;
 mod stats;
 mod storm;
 mod tpm;
+mod webhook;
 
 use std::path::PathBuf;
 use std::{env, fs};
@@ -92,6 +94,9 @@ fn main() {
     }
     if plan.has("tpm") {
         tpm::run(&fresh_dir("tpm"), plan.quick);
+    }
+    if plan.has("webhook") {
+        webhook::run(&fresh_dir("webhook"), plan.quick);
     }
     if plan.has("storm") {
         storm::run(&fresh_dir("storm"), plan.quick, plan.only.as_deref());

@@ -7,7 +7,9 @@ use model::{Etag, PolicyName, ServiceName, Timestamp};
 use provisioning::decide::{
     Conclusion, Decision, HubCredential, Rejection, Verdict, decide, decide_further,
 };
+use provisioning::enrollment::AllocationPolicy;
 use provisioning::explain::Step;
+use provisioning::instance::RemoteHub;
 use provisioning::issuance::{
     CsrFault, ImportError, Issue, IssuingCa, Made, PolicyChange, Refused, create, delete, imported,
     issued, make_issuing, make_root, renew, revoke, update, withdrawn,
@@ -20,7 +22,7 @@ use rcgen::{
     KeyUsagePurpose,
 };
 
-use crate::world::{NOW, World, id, key, keys, token, word};
+use crate::world::{NOW, World, host, id, key, keys, token, word};
 
 const DAY: i64 = 86_400;
 
@@ -426,4 +428,30 @@ fn a_12_an_operators_ca_that_can_not_sign_is_refused() {
     assert_eq!(import(&keyless).unwrap_err(), E::OtherKey);
     let none = Brought { certificates: Vec::new(), key: keyless.key };
     assert_eq!(import(&none).unwrap_err(), E::Nothing);
+}
+
+/// A hub elsewhere could not be told that the issuer of what a device shows is revoked.
+#[test]
+fn a_12_no_certificate_is_issued_for_a_hub_elsewhere_nor_on_the_way_from_one() {
+    let far = Some(RemoteHub {
+        authority: "far.test".to_owned(),
+        policy: PolicyName::parse("registryReadWrite").unwrap(),
+        key: key(9),
+    });
+    let send_to = |world: &mut World, hub: &str| {
+        let settings = world.settings("dev");
+        settings.allocation_policy = Some(AllocationPolicy::Static);
+        settings.iot_hubs = vec![host(hub)];
+    };
+    let (mut world, csr) = (world(), csr("dev"));
+    world.dps.linked_hubs[1].remote.clone_from(&far);
+    send_to(&mut world, "hub2.localhost");
+    let told = failed(&world, &csr, NOW);
+    assert_eq!(told, "No certificate is issued for a hub that lives elsewhere");
+    world.register("dev", &token("dev", &key(1)));
+    assert_eq!(failed(&world, &csr, NOW), told, "nor once it is there");
+    send_to(&mut world, "hub1.localhost");
+    assert_eq!(failed(&world, &csr, NOW), told, "nor while it leaves");
+    world.register("dev", &token("dev", &key(1)));
+    assert!(matches!(issue(&world, &csr, NOW), Issue::Fresh(_)), "but once it is here");
 }
