@@ -51,12 +51,15 @@ impl FromStr for Network {
             Some(_) => return Err(NoNetwork),
         };
         match (given.to_canonical(), given.is_ipv4()) {
+            // Every address, whatever bits stand behind none.
+            (IpAddr::V4(_), true) if bits == 0 => Ok(Self::EVERYWHERE),
             (address, true) => Ok(Self { address, bits }),
             (address @ IpAddr::V6(_), false) => Ok(Self { address, bits }),
-            // Mapped: 96 bits stand before the address.
+            // Mapped: 96 bits stand before the address. All of IPv4 and nothing of IPv6 is no
+            // network, as `0.0.0.0/0` is both.
             (address @ IpAddr::V4(_), false) => match bits.checked_sub(96) {
-                Some(bits) => Ok(Self { address, bits }),
-                None => Err(NoNetwork),
+                Some(bits @ 1..) => Ok(Self { address, bits }),
+                Some(0) | None => Err(NoNetwork),
             },
         }
     }
@@ -342,6 +345,8 @@ mod tests {
             assert_eq!(none.parse::<Network>(), Err(NoNetwork), "{none}");
         }
         assert_eq!("::ffff:10.1.0.0/95".parse::<Network>(), Err(NoNetwork));
+        assert_eq!("::ffff:0:0/96".parse::<Network>(), Err(NoNetwork), "IPv4 and no IPv6");
+        assert_eq!(network("10.1.0.0/0"), Network::EVERYWHERE);
         assert_eq!(network("::ffff:10.1.0.0/112").to_string(), "10.1.0.0/16");
     }
 

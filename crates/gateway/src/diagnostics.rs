@@ -4,11 +4,10 @@
 //! task, and written when it ends: to a queue of bounded length, which no call waits for; what
 //! finds no room there is dropped and counted.
 
-use std::cell::RefCell;
 use std::io::Write;
 use std::net::IpAddr;
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use dialect::rest::error::WireError;
@@ -105,7 +104,7 @@ struct Notes {
 }
 
 tokio::task_local! {
-    static NOTES: RefCell<Notes>;
+    static NOTES: Arc<Mutex<Notes>>;
 }
 
 impl Begun {
@@ -141,15 +140,31 @@ pub(crate) async fn noted<T>(
     };
     let work = async {
         let done = work.await;
-        (done, NOTES.with(|notes| notes.borrow().record(gateway, diagnostics)))
+        NOTES.with(|notes| locked(notes).record(gateway, diagnostics));
+        done
     };
-    NOTES.scope(RefCell::new(notes), work).await.0
+    NOTES.scope(Arc::new(Mutex::new(notes)), work).await
+}
+
+/// Work that notes what it does as the present call's, though it becomes a task of its own.
+pub(crate) fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let notes = NOTES.try_with(Arc::clone).ok();
+    async move {
+        match notes {
+            Some(notes) => NOTES.scope(notes, work).await,
+            None => work.await,
+        }
+    }
+}
+
+fn locked(notes: &Mutex<Notes>) -> MutexGuard<'_, Notes> {
+    notes.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Notes something of the present call, if anybody wants to know.
 fn note(change: impl FnOnce(&mut Notes)) {
     // Nobody does where there is no scope.
-    let _ = NOTES.try_with(|notes| change(&mut notes.borrow_mut()));
+    let _ = NOTES.try_with(|notes| change(&mut locked(notes)));
 }
 
 /// The id that the call's caller is told.

@@ -1,5 +1,6 @@
 //! Registration records: what became of a device's claim.
 
+use core::net::IpAddr;
 use std::sync::Arc;
 
 use attestation::SymmetricKey;
@@ -102,6 +103,9 @@ pub struct Pending {
     /// The certificate that it wants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub csr: Option<SigningRequest>,
+    /// Where it called from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<IpAddr>,
     /// What a TPM showed beside its token.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tpm: Option<ShownTpm>,
@@ -135,6 +139,7 @@ impl Pending {
             api_version: request.api_version.clone(),
             payload: request.payload.clone(),
             csr: request.csr.clone(),
+            from: request.from,
             tpm,
         }
     }

@@ -184,6 +184,8 @@ pub enum Call<'a> {
         found: &'a Found,
         /// What it is, by its etag.
         etag: &'a str,
+        /// That it may not connect, though it might have before.
+        disabled: Option<&'a Disabled>,
     },
     /// Replaces tags and desired properties.
     SetTwin {

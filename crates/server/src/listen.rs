@@ -1,7 +1,7 @@
 //! The ports: the real ones when they may be had, else the fallback ones.
 
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use anyhow::{Context, Result, bail};
 use tokio::net::TcpListener;
@@ -73,8 +73,9 @@ fn all(addresses: &[IpAddr], port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
     let mut listeners: Vec<TcpListener> = Vec::new();
     let mut port = port;
     let mut missing = None;
+    let beside_ipv4 = addresses.contains(&IpAddr::V4(Ipv4Addr::UNSPECIFIED));
     for address in addresses {
-        match gateway::listener::bind(SocketAddr::new(*address, port)) {
+        match gateway::listener::bind(SocketAddr::new(*address, port), beside_ipv4) {
             Ok(listener) => {
                 // Port 0 asks the system; the other addresses then take the same.
                 port = listener.local_addr()?.port();

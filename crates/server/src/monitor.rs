@@ -30,7 +30,7 @@ pub(crate) fn bind(address: Address) -> Result<Option<(TcpListener, SocketAddr)>
 }
 
 fn bound(wanted: SocketAddr) -> io::Result<(TcpListener, SocketAddr)> {
-    let socket = gateway::listener::bind(wanted)?;
+    let socket = gateway::listener::bind(wanted, false)?;
     let address = socket.local_addr()?;
     Ok((socket, address))
 }

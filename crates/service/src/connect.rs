@@ -133,12 +133,12 @@ impl Service {
     /// # Errors
     /// [`Fault`] when the store can not be read; the sessions concerned are closed then.
     pub(crate) async fn barrier(&self, changes: &[ChangeScope]) -> Result<(), Fault> {
-        if changes
-            .iter()
-            .any(|scope| matches!(scope, ChangeScope::Directory | ChangeScope::Hub { .. }))
-        {
-            self.reload_directory().await?;
-        }
+        let is_of_directory =
+            |scope: &_| matches!(scope, ChangeScope::Directory | ChangeScope::Hub { .. });
+        let reloaded = match changes.iter().any(is_of_directory) {
+            true => self.reload_directory().await,
+            false => Ok(()),
+        };
         let started = Instant::now();
         let mut ended = 0_usize;
         for change in changes {
@@ -173,7 +173,7 @@ impl Service {
         if ended > 0 {
             self.observer.observe(&Observed::Withdrawal { took: started.elapsed() });
         }
-        Ok(())
+        reloaded
     }
 
     /// A session stays only on the same identity and by the very credential that it used (D-24).

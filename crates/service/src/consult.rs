@@ -137,14 +137,14 @@ impl Service {
             actor: format!("device {registration_id}"),
             tracking_id: self.tracking_id(),
             protocol: "taken up",
-            from: None,
+            from: pending.from,
         };
         let request = RegistrationRequest {
             registration_id: registration_id.clone(),
             api_version: pending.api_version.clone(),
             payload: pending.payload.clone(),
             csr: pending.csr.clone(),
-            from: None,
+            from: pending.from,
         };
         let claim = Claim { call: &call, dps, request: &request, evidence };
         self.go_on(claim, operation_id.to_owned());

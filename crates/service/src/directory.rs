@@ -6,6 +6,7 @@ use std::sync::{Arc, RwLock};
 use hub::instance::Hub;
 use model::{HostName, IdScope, ServiceName};
 use provisioning::instance::Dps;
+use tokio::sync::Mutex;
 
 use crate::{Fault, Service};
 
@@ -101,12 +102,16 @@ impl Directory {
 
 /// The directory as it is now.
 #[derive(Default)]
-pub(crate) struct Shared(RwLock<Arc<Directory>>);
+pub(crate) struct Shared {
+    now: RwLock<Arc<Directory>>,
+    /// Held while the store is read for it: what was read earlier never replaces what is later.
+    reading: Mutex<()>,
+}
 
 impl Service {
     /// The directory as it is now.
     pub fn directory(&self) -> Arc<Directory> {
-        let shared = match self.directory.0.read() {
+        let shared = match self.directory.now.read() {
             Ok(shared) => shared,
             Err(poisoned) => poisoned.into_inner(),
         };
@@ -115,10 +120,11 @@ impl Service {
 
     /// Reads the directory from the store.
     pub(crate) async fn reload_directory(&self) -> Result<(), Fault> {
+        let _reading = self.directory.reading.lock().await;
         let dps = self.store.all_dps().await?.into_iter().map(|row| row.value).collect();
         let hubs = self.store.all_hubs().await?.into_iter().map(|row| row.value).collect();
         let fresh = Arc::new(Directory::new(dps, hubs));
-        match self.directory.0.write() {
+        match self.directory.now.write() {
             Ok(mut shared) => *shared = fresh,
             Err(poisoned) => *poisoned.into_inner() = fresh,
         }

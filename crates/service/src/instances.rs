@@ -178,10 +178,8 @@ impl Service {
                 issuance: old.as_ref().map(|old| old.issuance.clone()).unwrap_or_default(),
                 created: old.as_ref().map_or_else(|| self.now(), |old| old.created),
             };
-            let generation = match existing {
-                Some(_) => self.store.instance(name).await?.map(|view| view.generation),
-                None => None,
-            };
+            // Of the very row that is written anew: what is changed in between is read again.
+            let generation = existing.map(|row| row.revision);
             let audited = ("dps.put", name.as_str());
             let commit = self.instance_commit(call, name, generation, audited, dps.clone());
             if self.apply(commit).await? {
@@ -262,6 +260,9 @@ impl Service {
                 }
                 let network = self.network(call, Some(&before.network), &request.network)?;
                 if network == before.network {
+                    // Whoever wrote it may not have seen to the end what comes of it.
+                    let hub = ChangeScope::Hub { hub: host };
+                    self.barrier(&[hub]).await.map_err(ApiError::Fault)?;
                     return Ok(before.clone());
                 }
                 let audited = ("hub.network", name.as_str());

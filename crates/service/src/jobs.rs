@@ -271,7 +271,11 @@ impl Service {
                     seen.twin_written |= is_twin && written.is_ok();
                     written
                 }
-                Step::Enter(phase) => return self.enter(job, Some(phase)).await,
+                Step::Enter(phase) => {
+                    // Before it is concluded, what is left behind is looked at once more.
+                    (seen.from, seen.twin_written) = (None, false);
+                    return self.enter(job, Some(phase)).await;
+                }
                 Step::Finish => return self.enter(job, None).await,
                 Step::Conclude => {
                     *seen = Seen::default();
@@ -293,6 +297,8 @@ impl Service {
                     *seen = Seen::default();
                     return match job.value.is_active() {
                         true => self.conclude(job, Some(&miss)).await,
+                        // Nobody waits for it, and it would be in the way of the device for ever.
+                        false if self.is_unlinked(&job.value).await? => self.enter(job, None).await,
                         false => Ok(Worked::Stuck(miss)),
                     };
                 }
@@ -305,6 +311,16 @@ impl Service {
         let hub = &job.place.to.hub;
         tracing::warn!(operation.id = %job.operation_id, %hub, %because, "a hub elsewhere");
         self.jobs.trouble(&key(&job.dps, &job.request.registration_id), Some(because));
+    }
+
+    /// Whether the hub that is still to be written to is linked no more: its devices stay there.
+    async fn is_unlinked(&self, job: &Job) -> Result<bool, Fault> {
+        let Some(instance) = self.store.instance(&job.dps).await? else { return Ok(false) };
+        let at = match job.phase {
+            Phase::Leaving { .. } => job.place.from.as_ref(),
+            Phase::Begun | Phase::Writing { .. } | Phase::Undoing { .. } => Some(&job.place.to),
+        };
+        Ok(at.is_some_and(|at| instance.dps.remote(&at.hub).is_none()))
     }
 
     /// A link's present key takes the place of the one that the job began with (L-13).
@@ -382,7 +398,7 @@ impl Service {
             actor: format!("device {}", job.value.request.registration_id),
             tracking_id: self.tracking_id(),
             protocol: "taken up",
-            from: None,
+            from: job.value.request.from,
         };
         let claim = Claim {
             call: &call,

@@ -252,7 +252,9 @@ impl Service {
                     None => self.operation_id(&view),
                 },
             };
-            if is_refused && !matches!(evidence, Evidence::Tpm(_)) && !self.records_refusal(dps) {
+            // What was begun is ended, however many others are refused.
+            let is_new = matches!(turn, Turn::First) && !matches!(evidence, Evidence::Tpm(_));
+            if is_refused && is_new && !self.records_refusal(dps) {
                 let present = view.registration.map(|found| found.value.operation_id);
                 let operation_id = present.unwrap_or(operation_id);
                 return Ok(Attempted::Concluded { operation_id, is_refused });

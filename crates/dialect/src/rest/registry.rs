@@ -75,7 +75,11 @@ pub fn request(id: &DeviceId, call: &Call<'_>) -> Request {
             set_status(&mut device, *disabled);
             put("devices", &found.etag, &Value::Object(device))
         }
-        Call::Restore { found, etag } => put("devices", etag, &Value::Object(own(found))),
+        Call::Restore { found, etag, disabled } => {
+            let mut device = own(found);
+            set_status(&mut device, *disabled);
+            put("devices", etag, &Value::Object(device))
+        }
         Call::SetTwin { tags, desired, etag } => {
             put("twins", etag, &json!({"tags": tags, "properties": {"desired": desired}}))
         }

@@ -24,12 +24,13 @@ use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::upgrade::OnUpgrade;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use model::{HostName, limits};
 use service::observe::Protocol;
 use service::{Call, Endpoint};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::JoinError;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
@@ -316,7 +317,7 @@ async fn respond(
                 call: call.clone(),
                 noted: Arc::clone(noted),
             };
-            api.answer(gateway, asked).await
+            through(gateway, &api, asked).await
         }
         Err(fault) => Err(api.fault(&fault)),
     };
@@ -327,6 +328,23 @@ async fn respond(
             false => reply,
         }
     })
+}
+
+/// Answers a call. One that may write goes on where its caller hangs up: what is committed is
+/// followed by the end of the sessions that it denies.
+async fn through(gateway: &Arc<Gateway>, api: &Api, asked: Asked) -> Result<Reply, WireError> {
+    if asked.method == "GET" {
+        return api.answer(gateway, asked).await;
+    }
+    let (gateway, own) = (Arc::clone(gateway), api.clone());
+    let answering = async move { own.answer(&gateway, asked).await };
+    let answering = diagnostics::carried(answering).in_current_span();
+    match tokio::spawn(answering).await.map_err(JoinError::try_into_panic) {
+        Ok(answer) => answer,
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime is being shut down, and nobody hears of it.
+        Err(Err(_)) => Ok(Reply::empty(StatusCode::SERVICE_UNAVAILABLE.as_u16())),
+    }
 }
 
 /// The host that a request is for, and the API on it.
@@ -407,7 +425,7 @@ fn refused(gateway: &Gateway, call: &Call, api: Option<&Api>, error: &WireError)
 fn response(reply: Reply, call: &Call) -> Response<Full<Bytes>> {
     let has_body = !reply.body.is_empty();
     let mut response = Response::new(Full::new(Bytes::from(reply.body)));
-    if let Ok(status) = hyper::StatusCode::from_u16(reply.status) {
+    if let Ok(status) = StatusCode::from_u16(reply.status) {
         *response.status_mut() = status;
     }
     let headers = response.headers_mut();

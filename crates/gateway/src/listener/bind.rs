@@ -11,14 +11,18 @@ pub const BACKLOG: i32 = 4096;
 
 /// Binds a TCP port, also one whose last connections are still in TIME_WAIT.
 ///
-/// Needs a tokio runtime. An IPv6 address takes IPv4 as well where the system says so.
+/// Needs a tokio runtime. `::` takes IPv4 as well where the system says so, unless `beside_ipv4`
+/// says that somebody else does.
 ///
 /// # Errors
 /// The operating system's: the address is in use, not ours, or below 1024 without the right.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+pub fn bind(address: SocketAddr, beside_ipv4: bool) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_reuse_address(true)?;
     socket.set_nonblocking(true)?;
+    if address.is_ipv6() && beside_ipv4 {
+        socket.set_only_v6(true)?;
+    }
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())

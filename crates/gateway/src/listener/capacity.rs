@@ -149,8 +149,8 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// The address itself, or the /64 network of an IPv6 one: a site has that many at least.
 fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
+    match address.to_canonical() {
+        address @ IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
             let [a, b, c, d, ..] = address.segments();
             IpAddr::V6([a, b, c, d, 0, 0, 0, 0].into())
@@ -196,5 +196,14 @@ mod tests {
         let three: IpAddr = "2001:db8:1:3::1".parse().unwrap();
         assert_eq!(network(one), network(two));
         assert_ne!(network(one), network(three));
+    }
+
+    /// As a socket of both families tells them.
+    #[test]
+    fn ipv4_addresses_in_ipv6s_form_are_not_one() {
+        let [one, two]: [IpAddr; 2] =
+            ["::ffff:10.0.0.1", "::ffff:10.0.0.2"].map(|a| a.parse().unwrap());
+        assert_ne!(network(one), network(two));
+        assert_eq!(network(one), "10.0.0.1".parse::<IpAddr>().unwrap());
     }
 }

@@ -51,7 +51,7 @@ async fn asked(address: SocketAddr, request: &str) -> String {
 #[tokio::test]
 async fn it_answers_plain_http_and_stops_when_told() {
     let world = World::new().await;
-    let socket = crate::listener::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let socket = crate::listener::bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
     let address = socket.local_addr().unwrap();
     let shutdown = CancellationToken::new();
     let serving = tokio::spawn(Arc::new(world.monitoring(0)).serve(socket, shutdown.clone()));

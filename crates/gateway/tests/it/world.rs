@@ -103,7 +103,7 @@ impl Server {
                 TlsPort::https(certificates.clone(), vec![admin])
             }
         };
-        let socket = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let socket = bind("127.0.0.1:0".parse().unwrap(), false).unwrap();
         let counters = Arc::new(Counters::default());
         let listener =
             Listener::new(socket, tls.unwrap(), handler, setup.capacity, counters.clone())

@@ -80,13 +80,17 @@ pub fn course(miss: &Miss, misses: usize, since: Duration, patience: Duration) -
 pub fn next<'a>(job: &'a Job, seen: &'a Seen) -> Step<'a> {
     match &job.phase {
         Phase::Begun => begin(job, seen),
-        Phase::Writing { before, left } => match (&job.to, &seen.to) {
-            (None, _) => Step::Conclude,
-            (Some(_), None) => Step::Look,
-            (Some(_), Some(there)) => {
-                write(job, before.as_deref(), left.as_deref(), there.as_ref(), seen.twin_written)
-            }
-        },
+        Phase::Writing { before, left } => {
+            let (before, left) = (before.as_deref(), left.as_deref());
+            let step = match (&job.to, &seen.to) {
+                (None, _) => Step::Conclude,
+                (Some(_), None) => Step::Look,
+                (Some(_), Some(there)) => {
+                    write(job, before, left, there.as_ref(), seen.twin_written)
+                }
+            };
+            if matches!(step, Step::Conclude) { conclude(job, before, left, seen) } else { step }
+        }
         Phase::Leaving { left } => match &seen.from {
             None => Step::LookBack,
             Some(None) => Step::Finish,
@@ -118,6 +122,39 @@ fn begin<'a>(job: &'a Job, seen: &'a Seen) -> Step<'a> {
     }
 }
 
+/// All is written, of what was left behind as it was read: it is concluded if that is so still.
+/// Else what is there now is what is taken along: an operator may have disabled it meanwhile.
+fn conclude<'a>(
+    job: &'a Job,
+    before: Option<&'a Found>,
+    left: Option<&'a Left>,
+    seen: &'a Seen,
+) -> Step<'a> {
+    match (&job.place.from, &seen.from) {
+        (None, _) => Step::Conclude,
+        (Some(_), None) => Step::LookBack,
+        (Some(_), Some(now)) if is_as_left(job, left, now.as_ref()) => Step::Conclude,
+        (Some(_), Some(now)) => Step::Enter(Phase::Writing {
+            before: before.cloned().map(Box::new),
+            left: now.clone().map(Box::new),
+        }),
+    }
+}
+
+/// Whether what was taken along is what is there. Reported properties may go on changing while the
+/// device is where it was.
+fn is_as_left(job: &Job, left: Option<&Left>, now: Option<&Left>) -> bool {
+    match (left, now) {
+        (None, None) => true,
+        (Some(left), Some(now)) => {
+            let same_twin =
+                left.twin.tags == now.twin.tags && left.twin.desired == now.twin.desired;
+            left.disabled == now.disabled && (same_twin || job.place.twin != TwinPlan::Migrate)
+        }
+        (None, Some(_)) | (Some(_), None) => false,
+    }
+}
+
 /// What is still to be written of an identity and its twin.
 fn write<'a>(
     job: &'a Job,
@@ -142,6 +179,12 @@ fn write<'a>(
                 twin: first_twin(job, left),
             }),
         ),
+        (None, Some(there))
+            if there.has(credential) && disabled.is_some() && there.disabled.is_none() =>
+        {
+            let iot_edge = there.iot_edge;
+            Step::Write(Side::To, Call::Update { found: there, credential, iot_edge, disabled })
+        }
         (None, Some(there)) if there.has(credential) && twin_written => Step::Conclude,
         // Made by this job, with its twin in one; but a hub may make the one without the other.
         (None, Some(there)) if there.has(credential) => {
@@ -212,12 +255,26 @@ fn undo<'a>(
     there: &'a Found,
 ) -> Step<'a> {
     let is_ours = job.credential().is_some_and(|credential| there.has(credential));
+    let ours = left.and_then(|left| left.disabled.as_ref());
+    // What somebody else has disabled stays so, however this ends.
+    let theirs = there.disabled.as_ref().filter(|disabled| Some(*disabled) != ours);
+    let restore = |before: &'a Found| {
+        let disabled = theirs.or(before.disabled.as_ref());
+        Step::Write(Side::To, Call::Restore { found: before, etag: &there.etag, disabled })
+    };
     match before {
-        None if is_ours => Step::Write(Side::To, Call::Remove { etag: &there.etag }),
-        Some(before) if is_ours && !there.asks_for_the_same_as(before) => {
-            Step::Write(Side::To, Call::Restore { found: before, etag: &there.etag })
+        None if is_ours && theirs.is_none() => {
+            Step::Write(Side::To, Call::Remove { etag: &there.etag })
         }
+        Some(before) if is_ours && !there.asks_for_the_same_as(before) => restore(before),
         Some(before) if there.asks_for_the_same_as(before) => {
+            let is_edge_by_us = Some(there.iot_edge) == job.place.iot_edge;
+            let is_disabled_by_us = there.disabled.is_some() && theirs.is_none();
+            if (there.iot_edge != before.iot_edge && is_edge_by_us)
+                || (before.disabled.is_none() && is_disabled_by_us)
+            {
+                return restore(before);
+            }
             let written = first_twin(job, left);
             let is_written = job.place.twin != TwinPlan::KeepOrInitial
                 && there.twin.tags == *written.tags

@@ -6,7 +6,7 @@ use events::{EntryChange, Existence, Happened};
 use hub::twin::Twin;
 use model::{DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Timestamp};
 use provisioning::enrollment::{Entry, EntryId};
-use provisioning::registration::RegistrationStatus;
+use provisioning::registration::{Registration, RegistrationStatus};
 use store::{Commit, Condition, DeviceView, StoreError, Write};
 
 use crate::{Directory, Service};
@@ -20,6 +20,8 @@ pub(super) enum Before {
     Absent,
     /// Something.
     Present,
+    /// The same outcome of the same operation: an operator has written, and no registration.
+    Same,
     /// An entry that let devices in, or not.
     Entry { enabled: bool },
     /// An identity with its twin.
@@ -120,6 +122,22 @@ impl Service {
                 None => present(self.store.device(hub, &value.device_id).await?.is_some()),
             },
             Write::DeleteDevice(hub, id) => device(self.store.device(hub, id).await?),
+            Write::Registration(dps, value) if has_ended(value.status) => {
+                let id = &value.registration_id;
+                let row = match there(Row::Registration(dps, id)) {
+                    Some(false) => None,
+                    Some(true) | None => self.store.registration(dps, id).await?,
+                };
+                let is_same = |old: &Registration| {
+                    old.operation_id == value.operation_id
+                        && old.updated == value.updated
+                        && old.status == value.status
+                };
+                match row {
+                    Some(row) if is_same(&row.value) => Before::Same,
+                    row => present(row.is_some()),
+                }
+            }
             Write::Dps(_)
             | Write::DeleteDps(_)
             | Write::CaCertificate(..)
@@ -169,6 +187,7 @@ pub(super) fn happened(
                 let (device, twin) = (&view.device.value, &view.twin.value);
                 tell(Happened::Device { existence: Existence::Ended, hub, device, twin });
             }
+            (Write::Registration(..), Before::Same) => {}
             (Write::Registration(dps, record), _) if has_ended(record.status) => {
                 tell(Happened::Registered { dps, record });
             }
@@ -206,7 +225,9 @@ const fn has_ended(status: RegistrationStatus) -> bool {
 fn change(before: &Before, entry: Entry<'_>) -> EntryChange {
     let was_enabled = match before {
         Before::Entry { enabled } => Some(*enabled),
-        Before::NotAsked | Before::Absent | Before::Present | Before::Device(_) => None,
+        Before::NotAsked | Before::Absent | Before::Present | Before::Same | Before::Device(_) => {
+            None
+        }
     };
     EntryChange::of(was_enabled, entry.settings().is_enabled())
 }

@@ -107,6 +107,9 @@ impl Service {
         record.payload = None;
         record.pending = Some(Pending::of(claim.request, claim.evidence));
         record.assignment = old.and_then(|old| old.assignment.clone());
+        // An order stands until the device was assigned, and is judged by again then.
+        record.reprovision = old.and_then(|old| old.reprovision);
+        record.assigned_at = old.and_then(|old| old.assigned_at);
         if let Some(old) = old {
             record.owner = old.owner.clone();
         }
@@ -204,7 +207,10 @@ impl Service {
             let left = self.store.device(&from.hub, &from.device_id).await?;
             let copied = job.value.left().and_then(Left::revision);
             let is_copied = left.as_ref().map(|left| left.twin.revision) == copied;
-            if place.twin == TwinPlan::Migrate && !is_copied {
+            let is_disabled =
+                left.as_ref().map(|left| left.device.value.status == DeviceStatus::Disabled);
+            let was_disabled = job.value.left().map(|left| left.disabled.is_some());
+            if is_disabled != was_disabled || (place.twin == TwinPlan::Migrate && !is_copied) {
                 return Ok(Elsewhere::Overtaken);
             }
             leave(commit, from, left.as_ref());

@@ -1,10 +1,13 @@
 //! Several who write at once what all of them have read: one wins, the others are told.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use attestation::access::change::{KeyWish, PolicyChange};
 use hub::draft::DeviceDraft;
 use hub::twin::{How, TwinUpdate};
-use model::{Etag, IfMatch};
+use model::{Etag, IfMatch, PolicyName};
+use provisioning::instance::{Dps, Right};
 use provisioning::quota::QuotaChange;
 use serde_json::json;
 use service::{DpsRequest, Service};
@@ -157,4 +160,47 @@ async fn r_15_of_devices_that_register_at_once_no_more_are_let_in_than_the_quota
         one_and("Rejected(QuotaReached { registrations_max: 2 }, Some(SymmetricKey))")
     );
     assert_eq!(w.outcome(&names[WRITERS], &evidence[WRITERS]).await, "assigned", "a renewal");
+}
+
+/// Neither the row nor the directory gets a key back by a write that had begun before it went.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn i9_a_policy_that_is_deleted_stays_so_whatever_is_written_beside_it() {
+    let dir = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let dir = dir.join(format!("muster-beside-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    std::fs::create_dir_all(&dir).unwrap();
+    let store =
+        store_sqlite::Sqlite::open(&dir.join("control.db"), store_sqlite::Options::default());
+    let w = World::over(Arc::new(store.unwrap())).await;
+    let name = PolicyName::parse("late").unwrap();
+    let rights = PolicyChange {
+        rights: Some(vec![Right::EnrollmentRead]),
+        primary: KeyWish::Keep,
+        secondary: KeyWish::Keep,
+    };
+    for round in 0..60 {
+        let service = &w.service;
+        service.put_dps_policy(&call(), &w.dps, &name, &rights, &IfMatch::Absent).await.unwrap();
+        let beside = (0..3_u64).map(|writer| {
+            let (service, dps) = (Arc::clone(service), w.dps.clone());
+            let quota = QuotaChange { registrations: Some(1_000 + writer), ..Default::default() };
+            let request = DpsRequest { quota, ..DpsRequest::default() };
+            tokio::spawn(async move { service.put_dps(&call(), &dps, request).await })
+        });
+        let beside: Vec<_> = beside.collect();
+        tokio::time::sleep(Duration::from_micros(round * 40)).await;
+        service.delete_dps_policy(&call(), &w.dps, &name).await.unwrap();
+        let is_there = |dps: &Dps| dps.policies.iter().any(|policy| policy.name == name);
+        let now = service.directory();
+        assert!(!is_there(now.dps(&w.dps).unwrap()), "round {round}: at once");
+        for writer in beside {
+            // One that is overtaken too often says so.
+            let _ = writer.await.unwrap();
+        }
+        assert!(!is_there(&service.dps(&w.dps).await.unwrap().value), "round {round}: the row");
+        let now = service.directory();
+        assert!(!is_there(now.dps(&w.dps).unwrap()), "round {round}: the directory");
+    }
+    drop(w);
+    let _ = std::fs::remove_dir_all(&dir);
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use attestation::network::Target;
 use provisioning::enrollment::ProvisioningStatus;
 use provisioning::registration::{FailureKind, RegistrationStatus, Substatus};
 use provisioning::remote::{Credential, Miss};
+use provisioning::reprovision::DeviceData;
+use provisioning::view::RegistrationRequest;
 use serde_json::{Value, json};
-use service::{Connection, LinkRequest, Polled};
+use service::{Call, Connection, DpsRequest, LinkRequest, Polled, Reprovision};
 
 use crate::far::{Far, Fate, Line, disabled, link};
 use crate::world::{Outside, World, call, host, key, keyed};
@@ -418,8 +421,8 @@ async fn r_26_an_old_identity_whose_hub_is_silent_is_removed_later() {
     let world = world(&line).await;
     assert_eq!(registered(&world).await, "assigned");
     world.replace("dev", &going_to(FARTHER)).await;
-    // Look back, look, create, look, then look back and remove.
-    let leaving = line.calls().len() + 4;
+    // Look back, look, create, look, look back; then look back and remove.
+    let leaving = line.calls().len() + 5;
     line.fates.lock().unwrap().extend((leaving..leaving + 9).map(|at| (at, Fate::Miss(lost()))));
     assert_eq!(registered(&world).await, "assigned");
     assert!(far.found(FARTHER, "dev").is_some() && far.found(FAR, "dev").is_some());
@@ -500,4 +503,193 @@ async fn the_jobs_of_an_instance_that_is_deleted_are_finished() {
     while far.count() > 0 {
         tokio::task::yield_now().await;
     }
+}
+
+/// D-14: what an operator disables while the device moves is disabled where it comes to.
+#[tokio::test]
+async fn s_07_an_identity_that_is_disabled_while_its_device_moves_stays_disabled() {
+    for (from, to) in [("hub1.localhost", FAR), (FAR, "hub1.localhost"), (FAR, FARTHER)] {
+        for policy in [MIGRATE, RESET] {
+            let far: Arc<Far> = Arc::default();
+            let line = Line::new(&far);
+            let world = world(&line).await;
+            world.replace("dev", &with(going_to(from), policy)).await;
+            assert_eq!(registered(&world).await, "assigned");
+            world.replace("dev", &with(going_to(to), policy)).await;
+            // The last call before it is concluded but that which looks back.
+            let at = line.calls().len() + if to == "hub1.localhost" { 0 } else { 1 };
+            line.fates.lock().unwrap().insert(at, Fate::HeldAfter);
+            let operation = begin(&world).await;
+            line.waits.notified().await;
+            match from == FAR {
+                true => far.disable(FAR, "dev", "lost"),
+                false => {
+                    let id = crate::world::device_id("dev");
+                    let mut device = world.device("dev").await.unwrap().device.value;
+                    device.status = hub::identity::DeviceStatus::Disabled;
+                    let hub = host(from);
+                    let row = world.store.device(&hub, &id).await.unwrap().unwrap();
+                    let commit = store::Commit {
+                        conditions: vec![store::Condition::Device {
+                            hub: hub.clone(),
+                            id,
+                            at: Some(row.device.revision),
+                        }],
+                        writes: vec![store::Write::Device(hub, Box::new(device))],
+                        ..store::Commit::default()
+                    };
+                    world.store.commit(commit).await.unwrap();
+                }
+            }
+            line.gate.add_permits(1);
+            assert_eq!(concluded(&world, &operation).await, "assigned", "{from} {to}");
+            settled(&world).await;
+            let is_disabled = match to == "hub1.localhost" {
+                true => {
+                    let view = world.device("dev").await.unwrap();
+                    view.device.value.status == hub::identity::DeviceStatus::Disabled
+                }
+                false => far.found(to, "dev").unwrap().disabled.is_some(),
+            };
+            assert!(is_disabled, "{from} {to} {policy:?}: {:?}", line.calls());
+        }
+    }
+}
+
+/// What is taken back does not enable what the hub's operator has disabled meanwhile.
+#[tokio::test]
+async fn s_07_an_identity_that_is_disabled_while_it_is_put_back_stays_disabled() {
+    for was_there in [true, false] {
+        let far: Arc<Far> = Arc::default();
+        if was_there {
+            far.put(FAR, "dev", 50, &json!({}));
+        }
+        let line = Line::with(&far, 1, Fate::HeldAfter);
+        let world = world(&line).await;
+        let operation = begin(&world).await;
+        line.waits.notified().await;
+        far.disable(FAR, "dev", "lost");
+        world.status("dev", 1, ProvisioningStatus::Disabled).await;
+        line.gate.add_permits(1);
+        settled(&world).await;
+        assert_eq!(concluded(&world, &operation).await, "disabled");
+        let now = far.found(FAR, "dev").unwrap();
+        assert_eq!(now.disabled, disabled("lost"), "{was_there}: {:?}", line.calls());
+        let (primary, secondary) = (key(50), key(50));
+        assert_eq!(now.has(Credential::Sas(&primary, &secondary)), was_there);
+    }
+}
+
+/// The flags of an identity that was there are put back as well, though its credential is the same.
+#[tokio::test]
+async fn an_edge_flag_that_was_written_is_put_back() {
+    let far: Arc<Far> = Arc::default();
+    let line = Line::new(&far);
+    let world = world(&line).await;
+    assert_eq!(registered(&world).await, "assigned");
+    let mut edge = going_to(FAR);
+    edge["capabilities"] = json!({"iotEdge": true});
+    world.replace("dev", &edge).await;
+    line.fates.lock().unwrap().insert(line.calls().len() + 1, Fate::HeldAfter);
+    begin(&world).await;
+    line.waits.notified().await;
+    assert!(far.found(FAR, "dev").unwrap().iot_edge);
+    edge["provisioningStatus"] = "disabled".into();
+    world.replace("dev", &edge).await;
+    line.gate.add_permits(1);
+    settled(&world).await;
+    assert!(!far.found(FAR, "dev").unwrap().iot_edge, "{:?}", line.calls());
+}
+
+/// An order is kept until the device was assigned by it.
+#[tokio::test]
+async fn r_25_an_order_is_kept_while_a_hub_elsewhere_is_written_to() {
+    for policy in [MIGRATE, NEVER] {
+        let far: Arc<Far> = Arc::default();
+        let world = world(&Line::new(&far)).await;
+        world.replace("dev", &with(going_to(FAR), policy)).await;
+        assert_eq!(registered(&world).await, "assigned");
+        {
+            let mut identities = far.identities.lock().unwrap();
+            let there = identities.get_mut(&(FAR.to_owned(), "dev".to_owned())).unwrap();
+            there.twin.tags = json!({"site": "b"}).as_object().unwrap().clone();
+        }
+        let said = Reprovision::Order(DeviceData::Reset);
+        let dev = crate::world::id("dev");
+        world.service.reprovision_registration(&call(), &world.dps, &dev, said).await.unwrap();
+        assert_eq!(registered(&world).await, "assigned");
+        assert_eq!(json!(far.found(FAR, "dev").unwrap().twin.tags), json!({"site": "a"}));
+        assert_eq!(substatus(&world).await, Substatus::DeviceDataReset);
+        assert_eq!(world.record("dev").await.unwrap().reprovision, None, "it is done");
+    }
+}
+
+/// A hub that is gone for ever is no obstacle once it is unlinked.
+#[tokio::test]
+async fn what_can_not_be_cleared_is_forgotten_with_the_link() {
+    let far: Arc<Far> = Arc::default();
+    let line = Line::new(&far);
+    let world = world(&line).await;
+    assert_eq!(registered(&world).await, "assigned");
+    world.replace("dev", &going_to(FARTHER)).await;
+    let leaving = line.calls().len() + 5;
+    line.fates.lock().unwrap().extend((leaving..leaving + 99).map(|at| (at, Fate::Miss(lost()))));
+    assert_eq!(registered(&world).await, "assigned");
+    world.service.sweep().await.unwrap();
+    assert_eq!(world.service.jobs(&world.dps).await.unwrap().len(), 1);
+    world.service.delete_link(&call(), &world.dps, &host(FAR)).await.unwrap();
+    settled(&world).await;
+    assert!(far.found(FAR, "dev").is_some(), "it stays as it was left");
+}
+
+/// A rule that is made while the far hub is written to takes the device back.
+#[tokio::test]
+async fn s_75_a_device_that_may_not_come_any_more_is_taken_back() {
+    let far: Arc<Far> = Arc::default();
+    let line = Line::with(&far, 1, Fate::HeldAfter);
+    let world = world(&line).await;
+    let from = "203.0.113.7".parse().unwrap();
+    let request = RegistrationRequest {
+        registration_id: crate::world::id("dev"),
+        api_version: "2021-06-01".to_owned(),
+        payload: None,
+        csr: None,
+        from: Some(from),
+    };
+    let there = Call { from: Some(from), ..call() };
+    let evidence = world.token("dev", &key(1));
+    world.service.register(&there, &world.dps, &request, &evidence).await.unwrap();
+    line.waits.notified().await;
+    let network = crate::network::reject("203.0.113.0/24", Target::DeviceApi);
+    let request = DpsRequest { network, ..DpsRequest::default() };
+    world.service.put_dps(&call(), &world.dps, request).await.unwrap();
+    line.gate.add_permits(1);
+    settled(&world).await;
+    assert_eq!(far.count(), 0, "{:?}", line.calls());
+    assert_ne!(status(&world).await, RegistrationStatus::Assigned);
+}
+
+/// What was written elsewhere is taken back, however many others are refused meanwhile.
+#[tokio::test]
+async fn s_35_a_storm_does_not_keep_what_was_written_elsewhere() {
+    let far: Arc<Far> = Arc::default();
+    let line = Line::with(&far, 1, Fate::HeldAfter);
+    let world = world(&line).await;
+    let operation = begin(&world).await;
+    line.waits.notified().await;
+    let mut disabled = keyed(2);
+    disabled["provisioningStatus"] = "disabled".into();
+    world.put_group("storm", &disabled).await;
+    for number in 0..crate::records::REFUSALS_AT_ONCE {
+        let name = format!("storm-{number}");
+        let evidence = world.token(&name, &key(2).derive(&name));
+        assert!(world.register(&name, &evidence).await.unwrap().is_refused);
+    }
+    world.status("dev", 1, ProvisioningStatus::Disabled).await;
+    let before = line.calls().len();
+    line.gate.add_permits(1);
+    settled(&world).await;
+    assert_eq!(far.count(), 0, "{:?}", line.calls());
+    assert_eq!(concluded(&world, &operation).await, "disabled");
+    assert!(line.calls().len() < before + 8, "and at once: {:?}", line.calls());
 }

@@ -157,6 +157,10 @@ async fn s_33_what_a_commit_makes_true_is_queued_with_it() {
     w.outcome("Dev", &w.token("Dev", &key(1))).await;
     let again = told(&[(EventType::RegistrationAssigned, "registrations/Dev")]);
     assert_eq!(waiting(&w).await[3..], again);
+    // An operator's order is no registration.
+    let said = service::Reprovision::Order(provisioning::reprovision::DeviceData::Reset);
+    w.service.reprovision_registration(&call(), &w.dps, &id("Dev"), said).await.unwrap();
+    assert_eq!(waiting(&w).await.len(), 4);
 }
 
 #[tokio::test]

@@ -92,6 +92,14 @@ impl Far {
         identities.get(&(hub.to_owned(), device.to_owned())).cloned()
     }
 
+    /// The hub's operator disables an identity.
+    pub fn disable(&self, hub: &str, device: &str, reason: &str) {
+        let etag = self.etag();
+        let mut identities = self.identities.lock().unwrap();
+        let there = identities.get_mut(&(hub.to_owned(), device.to_owned())).unwrap();
+        (there.disabled, there.etag) = (disabled(reason), etag);
+    }
+
     pub fn count(&self) -> usize {
         self.identities.lock().unwrap().len()
     }
@@ -146,13 +154,14 @@ impl Far {
                 fresh.document.insert("authentication".to_owned(), authentication);
                 identities.insert(at, fresh);
             }
-            (Call::Restore { found, etag }, Some(there)) => {
+            (Call::Restore { found, etag, disabled }, Some(there)) => {
                 if there.etag != *etag {
                     return Err(Miss::Changed);
                 }
                 let twin = there.twin;
                 let shows = told(&found.document["authentication"]);
-                let fresh = Found { etag: self.etag(), twin, shows, ..(*found).clone() };
+                let mut fresh = Found { etag: self.etag(), twin, shows, ..(*found).clone() };
+                fresh.disabled = disabled.cloned();
                 identities.insert(at, fresh);
             }
             (Call::SetTwin { tags, desired, etag }, Some(mut there)) => {

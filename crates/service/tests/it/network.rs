@@ -19,7 +19,7 @@ fn from(address: &str) -> Call {
     Call { from: Some(address.parse().unwrap()), ..call() }
 }
 
-fn reject(mask: &str, target: Target) -> NetworkRequest {
+pub fn reject(mask: &str, target: Target) -> NetworkRequest {
     let (name, mask) = ("no".to_owned(), mask.parse().unwrap());
     let rule = IpFilterRule { name, action: Action::Reject, mask, target };
     NetworkRequest { rules: Some(vec![rule]), ..NetworkRequest::default() }

@@ -203,7 +203,7 @@ async fn s_c9_s_35_m_29_a_retry_storm_leaves_one_record() {
 }
 
 /// How many refusals are written down at once by default.
-const REFUSALS_AT_ONCE: usize = 1_001;
+pub const REFUSALS_AT_ONCE: usize = 1_001;
 
 #[tokio::test]
 async fn s_35_refusals_beyond_a_rate_are_told_and_not_written() {

@@ -110,9 +110,14 @@ fn an_update_changes_what_the_device_shows_and_nothing_else() {
         (&json!("enabled"), &json!("ms-azure-iot-edge://d-1"))
     );
     assert!(body.get("generationId").is_none() && body.get("etag").is_none(), "{body}");
-    let back = request(&device_id("d-1"), &Call::Restore { found: &found, etag: "e2" });
+    let restore = |disabled| Call::Restore { found: &found, etag: "e2", disabled };
+    let back = request(&device_id("d-1"), &restore(None));
     assert_eq!(back.if_match.as_deref(), Some("\"e2\""));
     assert_eq!(call_of(&back)["authentication"], device_json()["authentication"]);
+    assert_eq!(call_of(&back)["status"], "enabled");
+    let lost = Disabled { reason: Some("lost".to_owned()) };
+    let back = call_of(&request(&device_id("d-1"), &restore(Some(&lost))));
+    assert_eq!((&back["status"], &back["statusReason"]), (&json!("disabled"), &json!("lost")));
 }
 
 #[test]
