@@ -27,3 +27,21 @@ pub fn bind(address: SocketAddr, beside_ipv4: bool) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)?;
     TcpListener::from_std(socket.into())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn both_families_can_have_a_port_of_their_own() {
+        let four = bind((Ipv4Addr::UNSPECIFIED, 0).into(), true).unwrap();
+        let port = four.local_addr().unwrap().port();
+        match bind((Ipv6Addr::UNSPECIFIED, port).into(), true) {
+            Ok(six) => assert_eq!(six.local_addr().unwrap().port(), port),
+            // A machine without IPv6.
+            Err(error) => assert_ne!(error.kind(), io::ErrorKind::AddrInUse, "{error}"),
+        }
+    }
+}
