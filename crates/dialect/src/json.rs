@@ -135,10 +135,12 @@ pub(crate) fn malformed(error: &serde_json::Error) -> ApiFault {
 
 /// The types in serde's words `invalid type: string "…", expected a map`.
 fn mismatch(text: &str) -> String {
-    if let Some(member) =
-        text.strip_prefix("duplicate field `").and_then(|rest| rest.split('`').next())
+    for (serdes, ours) in
+        [("duplicate field `", "is there twice"), ("missing field `", "is missing")]
     {
-        return format!("{member} is there twice");
+        if let Some((member, _)) = text.strip_prefix(serdes).and_then(|rest| rest.split_once('`')) {
+            return format!("{member} {ours}");
+        }
     }
     let types = text.strip_prefix("invalid type: ").and_then(|rest| {
         let found = rest.split([' ', ',']).next()?;

@@ -68,6 +68,13 @@ fn pages_become_one_table() {
 }
 
 #[test]
+fn a_cell_of_many_values_is_no_json() {
+    let value = json!({"id": ["a", "b"], "at": {"hub": {"north": 80, "south": [5, "\u{1b}"]}}});
+    let text = pages(Format::Table, &[json!([value])]);
+    assert!(text.ends_with("a, b  north=80, south=5, \u{fffd}\n"), "{text}");
+}
+
+#[test]
 fn a_thing_shows_the_named_members_first() {
     let (mut output, kept) = output(Format::Table, "");
     let value = json!({"a": {"b": [1, 2], "c": null}, "status": "on\u{7}", "id": "x"});

@@ -8,19 +8,18 @@ mod event;
 mod exception;
 mod job;
 mod network;
+mod placing;
 mod policy;
 mod quota;
 mod registrations;
 
-use core::net::IpAddr;
 use std::collections::BTreeMap;
 
 use ::hub::instance::Hub;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::{
-    CertificateName, EnrollmentGroupId, HostName, IdScope, RegionName, RegistrationId, ServiceName,
-    Timestamp, VerificationCode,
+    CertificateName, HostName, IdScope, RegionName, ServiceName, Timestamp, VerificationCode,
 };
 use provisioning::dependents::{Dependence, Dependent};
 use provisioning::enrollment::AllocationPolicy;
@@ -48,6 +47,7 @@ pub use event::{
 pub use exception::{ExceptionBody, ExceptionJson, ExceptionRoute, exception_body, exception_json};
 pub use job::{JobJson, job_json};
 pub use network::{NetworkBody, NetworkJson, force};
+pub use placing::{AllocationTestBody, allocation_test_body};
 pub use policy::{KeyJson, PolicyRoute, RightName, key_json, policy_body, renew_body};
 pub use registrations::{
     ORPHANED_PAGE, OrphanedJson, PurgedJson, RegistrationsRoute, after, group_registrations_json,
@@ -474,7 +474,7 @@ struct LinkRead {
     apply_allocation_policy: Option<bool>,
     connection_string: Option<String>,
     #[serde(default)]
-    latencies: BTreeMap<RegionName, u32>,
+    latencies: BTreeMap<String, u32>,
 }
 
 /// What may be said of a hub.
@@ -508,7 +508,7 @@ struct ServiceProperties {
     allocation_policy: Option<String>,
     public_network_access: Option<String>,
     ip_filter_rules: Option<Vec<Object<network::RuleMembers>>>,
-    regions: Option<Vec<Object<Region>>>,
+    regions: Option<Vec<Object<placing::RegionMembers>>>,
     #[serde(deserialize_with = "object")]
     quota: Option<QuotaRead>,
 }
@@ -562,34 +562,9 @@ pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
         _ => Err(ApiFault::UnknownWord { member: "allocationPolicy", given: text, known }),
     };
     let allocation_policy = allocation_policy.map(policy).transpose()?;
-    let regions = regions.map(|all| all.into_iter().map(|Object(region)| region).collect());
+    let regions = regions.map(placing::regions).transpose()?;
     let quota = quota.map(QuotaRead::change).unwrap_or_default();
     Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy, network, regions, quota })
-}
-
-/// What an operator wants to know of an allocation.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub struct AllocationTestBody {
-    /// The device.
-    pub registration_id: RegistrationId,
-    /// The group that would let it in, if it has no enrollment of its own.
-    pub enrollment_group_id: Option<EnrollmentGroupId>,
-    /// Where it would call from.
-    pub address: Option<IpAddr>,
-    /// What it would send along.
-    pub payload: Option<serde_json::Value>,
-    /// Whether a webhook that has a say is asked.
-    #[serde(default)]
-    pub ask_webhook: bool,
-}
-
-/// Reads the body of `POST dps/{name}/allocation-test`.
-///
-/// # Errors
-/// [`ApiFault`].
-pub fn allocation_test_body(body: &[u8]) -> Result<AllocationTestBody, ApiFault> {
-    read(body)
 }
 
 /// Reads the body of `PUT hubs/{name}`; it may be empty.
@@ -617,6 +592,7 @@ pub fn link_body(body: &[u8]) -> Result<LinkBody, ApiFault> {
                 latencies,
             } = read(body)?;
             let connection = text.as_deref().map(connection_string).transpose()?;
+            let latencies = placing::latencies(latencies)?;
             Ok(LinkBody { allocation_weight, apply_allocation_policy, connection, latencies })
         }
     }
