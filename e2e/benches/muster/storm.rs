@@ -47,12 +47,17 @@ struct Setting {
     name: &'static str,
     throttled: bool,
     own_addresses: bool,
+    /// Whether the storm is at a server of its own: what sharing a machine with it costs.
+    elsewhere: bool,
 }
 
-const SETTINGS: [Setting; 3] = [
-    Setting { name: "bounded", throttled: true, own_addresses: true },
-    Setting { name: "bounded, all from one address", throttled: true, own_addresses: false },
-    Setting { name: "not bounded", throttled: false, own_addresses: true },
+const BOUNDED: Setting =
+    Setting { name: "bounded", throttled: true, own_addresses: true, elsewhere: false };
+const SETTINGS: [Setting; 4] = [
+    BOUNDED,
+    Setting { name: "bounded, the storm at another server", elsewhere: true, ..BOUNDED },
+    Setting { name: "bounded, all from one address", own_addresses: false, ..BOUNDED },
+    Setting { name: "not bounded", throttled: false, ..BOUNDED },
 ];
 
 /// Runs as the storm until killed.
@@ -97,6 +102,8 @@ pub(crate) fn run(dir: &Path, quick: bool, only: Option<&str>) {
 struct World<'a> {
     server: Server,
     data: PathBuf,
+    /// The storm's own server and its data directory.
+    elsewhere: Option<(Server, PathBuf)>,
     setting: &'a Setting,
     size: &'a Size,
     healthy: Vec<Device>,
@@ -109,34 +116,39 @@ impl<'a> World<'a> {
         let unbounded = "[storms]\nconnections_per_second = 0\nrecords_per_second = 0\n";
         fs::write(&config, if setting.throttled { "" } else { unbounded }).unwrap();
         let data = dir.join("data");
-        let server = Server::start_by(&data, Some(&dir.join("fixture.toml")), Some(&config));
+        let start =
+            |data: &Path| Server::start_by(data, Some(&dir.join("fixture.toml")), Some(&config));
+        let server = start(&data);
+        let elsewhere = setting.elsewhere.then(|| {
+            let data = dir.join("elsewhere");
+            (start(&data), data)
+        });
         let from = |net| match setting.own_addresses {
             true => From::Own { net },
             false => From::One,
         };
         let healthy = fleet("healthy", size.healthy, &server.ca, HEALTHY_KEY, from(20));
-        let revoked = fleet("revoked", size.revoked, &server.ca, REVOKED_KEY, from(10));
-        let world = Self { server, data, setting, size, healthy };
-        world.register(&world.healthy);
-        world.register(&revoked);
+        let world = Self { server, data, elsewhere, setting, size, healthy };
+        let (stormed, _) = world.stormed();
+        let revoked = fleet("revoked", size.revoked, &stormed.ca, REVOKED_KEY, from(10));
+        register(&world.healthy, &world.server);
+        register(&revoked, stormed);
         world
     }
 
-    /// Registers devices for the first time.
-    fn register(&self, devices: &[Device]) {
-        let port = self.server.mqtt_port;
-        burst(devices, AT_ONCE, &self.server.process, |device| {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            let status = runtime.unwrap().block_on(attempt(device, port)).unwrap();
-            assert_eq!(status, "assigned");
-        });
+    /// The server that the storm is at, and its data directory.
+    fn stormed(&self) -> (&Server, &Path) {
+        match &self.elsewhere {
+            Some((server, data)) => (server, data),
+            None => (&self.server, &self.data),
+        }
     }
 
     fn disable(&self) {
         let update = "iot dps enrollment-group update --enrollment-id revoked \
                       --provisioning-status disabled --output none";
         let mut command = Command::new(binary());
-        command.args(update.split_whitespace()).arg("--data-dir").arg(&self.data);
+        command.args(update.split_whitespace()).arg("--data-dir").arg(self.stormed().1);
         assert!(command.status().unwrap().success(), "{update}");
     }
 
@@ -196,6 +208,15 @@ impl<'a> World<'a> {
     }
 }
 
+/// Registers devices for the first time.
+fn register(devices: &[Device], server: &Server) {
+    burst(devices, AT_ONCE, &server.process, |device| {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let status = runtime.unwrap().block_on(attempt(device, server.mqtt_port)).unwrap();
+        assert_eq!(status, "assigned");
+    });
+}
+
 /// What was seen in a stretch of time.
 #[derive(Default)]
 struct Seen {
@@ -252,10 +273,11 @@ impl Storm {
         let mut command = Command::new("nice");
         command.args(["-n", "19"]).arg(env::current_exe().unwrap()).arg(ARGUMENT);
         command.args(["revoked", &world.size.revoked.to_string()]);
-        command.arg(&world.server.ca).arg(REVOKED_KEY);
+        let (server, data) = world.stormed();
+        command.arg(&server.ca).arg(REVOKED_KEY);
         command.arg(if world.setting.own_addresses { "10" } else { "one" });
-        command.arg(world.server.mqtt_port.to_string());
-        let mut process = Process::start(command, &world.data.with_extension("storm.log"));
+        command.arg(server.mqtt_port.to_string());
+        let mut process = Process::start(command, &data.with_extension("storm.log"));
         let done = Arc::new(Mutex::new(Done::default()));
         let (lines, told) = (process.lines(), Arc::clone(&done));
         thread::spawn(move || {
