@@ -53,6 +53,10 @@ pub const SAS_BYTES_MAX: usize = 4096;
 /// How far a SAS token's expiry may lie in the past. Source: `dps-service-api` K-05, five minutes.
 pub const SAS_CLOCK_SKEW: Duration = Duration::from_secs(300);
 
+/// How long an operation may be polled with a token that was good when it was written. Source:
+/// ours; the longest wait for a webhook is far below.
+pub const POLLED_WITH_OLD_TOKEN: Duration = Duration::from_secs(600);
+
 /// Bytes of a bearer token. Source: ours; half of a request's head, real ones stay under 4 KiB.
 pub const BEARER_BYTES_MAX: usize = 8 * 1024;
 /// Characters of a bearer's subject. Source: OpenID Connect Core §2, 255.

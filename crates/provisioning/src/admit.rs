@@ -52,10 +52,11 @@ pub struct Appraisal<'v> {
 /// Whether an expired token is still good.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenExpiry {
-    /// No.
+    /// No: a device registers.
     Judged,
-    /// Yes, if it was good when the operation started: iot-identity-service polls with a token
-    /// of 30 seconds. Source: `dps-device-api` §3.3.
+    /// If it was good then: a device asks for what is recorded. iot-identity-service polls with a
+    /// token of 30 seconds, which was good when the operation started. Source: `dps-device-api`
+    /// §3.3.
     JudgedAt(Timestamp),
 }
 
@@ -152,17 +153,21 @@ impl<'a, 'v> Judge<'a, 'v> {
     }
 
     /// D-02: any disabled individual blocks; else the one by id decides alone; else the one by
-    /// leaf; else groups.
+    /// leaf; else groups. An endorsement key names no device, as the CN of a leaf does: an
+    /// individual that holds it and has another id blocks, and never decides.
     fn admission(&mut self) -> Admission<'v> {
         let view = self.view;
         let by_id = view.individual_by_id.as_ref().map(|found| &found.value);
-        let by_leaf = view.individuals_by_leaf.iter().map(|found| &found.value).filter(|found| {
+        let is_leaf = matches!(self.evidence, Evidence::X509(_));
+        let by_claim = view.individuals_by_leaf.iter().map(|found| &found.value).filter(|found| {
             by_id.is_none_or(|by_id| by_id.registration_id != found.registration_id)
+                && (is_leaf || !found.settings.is_enabled())
         });
+        let by = if is_leaf { FoundBy::LeafCertificate } else { FoundBy::EndorsementKey };
         let candidates: Vec<(&'v Individual, FoundBy)> = by_id
             .map(|found| (found, FoundBy::RegistrationId))
             .into_iter()
-            .chain(by_leaf.map(|found| (found, FoundBy::LeafCertificate)))
+            .chain(by_claim.map(|found| (found, by)))
             .collect();
         for (entry, by) in &candidates {
             self.considered(Entry::Individual(entry), *by);

@@ -14,7 +14,7 @@
 //! | allocate | which hub (L-01 to L-12)? | `Conclude(Failed)` |
 
 use attestation::SymmetricKey;
-use model::{EnrollmentGroupId, HostName, RegistrationId, Sha256, Timestamp};
+use model::{EnrollmentGroupId, HostName, RegistrationId, Sha256, Timestamp, limits};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -588,14 +588,46 @@ pub enum PollVerdict {
 }
 
 /// Judges a poll: no stored `assigned` is handed out after a disable has returned (D-13).
+///
+/// Where the deciding entry is gone, nothing is left to judge its evidence by: who knows the
+/// operation's id, which was told to the device alone, is told `disabled`.
 pub fn poll(
+    registration_id: &RegistrationId,
+    operation_id: &str,
+    evidence: &Evidence,
+    view: &RegistrationView,
+    record: &Registration,
+    now: Timestamp,
+) -> PollVerdict {
+    let begun = record.updated;
+    let at = if now.since(begun) < limits::POLLED_WITH_OLD_TOKEN { begun } else { now };
+    let told = told(registration_id, evidence, view, record, TokenExpiry::JudgedAt(at), now);
+    let is_orphan = view.entry(&record.decided_by).is_none();
+    match told == PollVerdict::Stranger && is_orphan && record.has_operation(operation_id) {
+        true => PollVerdict::Disabled,
+        false => told,
+    }
+}
+
+/// Judges a look-up as a poll, of a caller that knows nothing but the registration id (D-03).
+pub fn look_up(
     registration_id: &RegistrationId,
     evidence: &Evidence,
     view: &RegistrationView,
     record: &Registration,
     now: Timestamp,
 ) -> PollVerdict {
-    let expiry = TokenExpiry::JudgedAt(record.updated);
+    told(registration_id, evidence, view, record, TokenExpiry::JudgedAt(now), now)
+}
+
+fn told(
+    registration_id: &RegistrationId,
+    evidence: &Evidence,
+    view: &RegistrationView,
+    record: &Registration,
+    expiry: TokenExpiry,
+    now: Timestamp,
+) -> PollVerdict {
     match admission(registration_id, evidence, view, expiry, now) {
         Admission::Blocked(_) => PollVerdict::Disabled,
         Admission::Admitted(entry) if entry.reference() == record.decided_by => PollVerdict::Stored,
@@ -606,7 +638,6 @@ pub fn poll(
             | RegistrationStatus::Failed
             | RegistrationStatus::Disabled => PollVerdict::Stored,
         },
-        Admission::Stranger(_) if view.entry(&record.decided_by).is_some() => PollVerdict::Stranger,
-        Admission::Stranger(_) => PollVerdict::Disabled,
+        Admission::Stranger(_) => PollVerdict::Stranger,
     }
 }

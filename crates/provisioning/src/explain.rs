@@ -33,6 +33,8 @@ pub enum FoundBy {
     RegistrationId,
     /// It holds the presented leaf certificate (M-03).
     LeafCertificate,
+    /// It holds the presented endorsement key.
+    EndorsementKey,
     /// It names a certificate of the chain (M-08).
     SigningCertificate,
     /// One of its keys might have derived the device's key (M-18).

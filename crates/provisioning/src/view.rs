@@ -7,7 +7,7 @@ use attestation::sas::SasToken;
 use attestation::tpm::{EndorsementKey, StorageRootKey};
 use attestation::x509::Certificate;
 use attestation::x509::issuing::SigningRequest;
-use model::{RegistrationId, Revision};
+use model::{RegistrationId, Revision, Sha256};
 use serde::{Deserialize, Serialize};
 
 use crate::enrollment::{Entry, EntryRef, Group, Individual};
@@ -47,13 +47,15 @@ pub struct RegistrationView {
     pub instance: Arc<InstanceView>,
     /// The individual enrollment of the presented id (M-02).
     pub individual_by_id: Option<Versioned<Individual>>,
-    /// Every individual enrollment that holds the presented leaf, oldest first (M-03); the one
-    /// found by id may be among them.
+    /// Every individual enrollment that holds the presented leaf (M-03) or endorsement key, oldest
+    /// first; the one found by id may be among them.
     pub individuals_by_leaf: Vec<Versioned<Individual>>,
     /// The record of the presented id.
     pub registration: Option<Versioned<Registration>>,
     /// How many records count toward the quota (D-11).
     pub registrations_counted: u64,
+    /// How many records of the instance were ever deleted.
+    pub registrations_deleted: u64,
 }
 
 impl RegistrationView {
@@ -80,6 +82,18 @@ pub enum Evidence {
     Sas(SasToken),
     /// A TPM, which has yet to prove itself or does so with a token.
     Tpm(Box<TpmEvidence>),
+}
+
+impl Evidence {
+    /// The hash by which individual enrollments that hold it are found, see
+    /// [`crate::draft::claims_of`].
+    pub fn claim(&self) -> Option<Sha256> {
+        match self {
+            Self::X509(presented) => presented.first().map(Certificate::content_hash),
+            Self::Tpm(shown) => Some(shown.endorsement_key.name().digest()),
+            Self::None | Self::Sas(_) => None,
+        }
+    }
 }
 
 /// A TPM as a device shows it when it registers (M-24).

@@ -9,16 +9,17 @@ use std::sync::Arc;
 
 use attestation::network::{Api, Refused};
 use hub::twin::check_initial;
-use model::{RegistrationId, ServiceName, Timestamp, limits};
-use provisioning::admit::token_resource;
+use model::{RegistrationId, ServiceName, Sha256, Timestamp, limits};
+use provisioning::admit::{Admission, TokenExpiry, admission, token_resource};
 use provisioning::allocation::custom::{Consulted, Question};
 use provisioning::decide::{
-    Conclusion, Decision, PollVerdict, Rejection, TwinPlan, Verdict, decide, decide_further, poll,
+    Conclusion, Decision, PollVerdict, Rejection, TwinPlan, Verdict, decide, decide_further,
+    look_up, poll,
 };
 use provisioning::enrollment::{Certified, IndividualAttestation, Mechanism};
 use provisioning::issuance::withdrawn;
 use provisioning::registration::{Failure, FailureKind, Pending, Registration, RegistrationStatus};
-use provisioning::view::{Evidence, RegistrationRequest, RegistrationView, Versioned};
+use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
 use provisioning::{remote, reprovision};
 use store::Write;
 
@@ -330,30 +331,29 @@ impl Service {
         operation_id: &str,
         evidence: &Evidence,
     ) -> Result<Polled, PollError> {
-        match self.current(dps, registration_id, evidence).await {
-            Ok(Polled::Record(record) | Polled::Disabled(record))
-                if !record.has_operation(operation_id) =>
-            {
-                Err(PollError::UnknownOperation)
-            }
-            Err(PollError::UnknownRegistration) => {
-                self.unrecorded(dps, registration_id, operation_id, evidence).await
-            }
-            polled => polled,
+        let view = self.view(dps, registration_id, evidence).await?;
+        let view = view.ok_or(PollError::UnknownService)?;
+        let Some(found) = &view.registration else {
+            return self.unrecorded(dps, registration_id, operation_id, evidence, &view);
+        };
+        let (record, now) = (&found.value, self.now());
+        let verdict = poll(registration_id, operation_id, evidence, &view, record, now);
+        if verdict != PollVerdict::Stranger && !record.has_operation(operation_id) {
+            return Err(PollError::UnknownOperation);
         }
+        self.told(dps, registration_id, evidence, view, verdict)
     }
 
     /// A poll of an operation that has no record: a refusal that was not written down is told by
     /// judging again, to whoever shows the evidence for it.
-    async fn unrecorded(
+    fn unrecorded(
         &self,
         dps: &ServiceName,
         registration_id: &RegistrationId,
         operation_id: &str,
         evidence: &Evidence,
+        view: &RegistrationView,
     ) -> Result<Polled, PollError> {
-        let view = self.view(dps, registration_id, evidence).await?;
-        let view = view.ok_or(PollError::UnknownService)?;
         let request = RegistrationRequest {
             registration_id: registration_id.clone(),
             api_version: String::new(),
@@ -369,11 +369,20 @@ impl Service {
         };
         let claim = Claim { call: &call, dps, request: &request, evidence };
         let now = self.now();
-        let Decision { verdict, explanation, .. } = decide(&request, evidence, &view, now);
-        if !matches!(verdict, Verdict::Conclude(Conclusion::Disabled { .. })) {
-            return Err(PollError::UnknownOperation);
+        let Decision { verdict, explanation, .. } = decide(&request, evidence, view, now);
+        match verdict {
+            Verdict::Conclude(Conclusion::Disabled { .. }) => {}
+            Verdict::Reject(Rejection::Stranger { .. }) => return Err(stranger(evidence)),
+            Verdict::Assign(_)
+            | Verdict::Keep(_)
+            | Verdict::Consult(_)
+            | Verdict::Conclude(Conclusion::Failed { .. })
+            | Verdict::Challenge(_)
+            | Verdict::Reject(Rejection::QuotaReached { .. } | Rejection::Csr(_)) => {
+                return Err(PollError::UnknownOperation);
+            }
         }
-        let mut record = record(&verdict, &view, claim, Arc::new(explanation), operation_id, now);
+        let mut record = record(&verdict, view, claim, Arc::new(explanation), operation_id, now);
         record.etag = environment::etag(self.entropy.as_ref());
         Ok(Polled::Disabled(Box::new(record)))
     }
@@ -390,13 +399,27 @@ impl Service {
     ) -> Result<Polled, PollError> {
         let view = self.view(dps, registration_id, evidence).await?;
         let view = view.ok_or(PollError::UnknownService)?;
-        let judged = |found: &Versioned<Registration>| {
-            poll(registration_id, evidence, &view, &found.value, self.now())
+        let Some(found) = &view.registration else {
+            let now = TokenExpiry::JudgedAt(self.now());
+            return Err(match admission(registration_id, evidence, &view, now, self.now()) {
+                Admission::Admitted(_) | Admission::Blocked(_) => PollError::UnknownRegistration,
+                Admission::Stranger(_) => stranger(evidence),
+            });
         };
-        let verdict = view.registration.as_ref().map(judged);
-        let (Some(verdict), Some(found)) = (verdict, view.registration) else {
-            return Err(PollError::UnknownRegistration);
-        };
+        let verdict = look_up(registration_id, evidence, &view, &found.value, self.now());
+        self.told(dps, registration_id, evidence, view, verdict)
+    }
+
+    /// What a record says to whom.
+    fn told(
+        self: &Arc<Self>,
+        dps: &ServiceName,
+        registration_id: &RegistrationId,
+        evidence: &Evidence,
+        view: RegistrationView,
+        verdict: PollVerdict,
+    ) -> Result<Polled, PollError> {
+        let found = view.registration.ok_or(PollError::UnknownRegistration)?;
         let mut record = Box::new(found.value);
         match verdict {
             PollVerdict::Stored => {
@@ -412,12 +435,7 @@ impl Service {
                 Ok(Polled::Record(record))
             }
             PollVerdict::Disabled => Ok(Polled::Disabled(record)),
-            PollVerdict::Stranger => Err(PollError::Stranger(match evidence {
-                Evidence::None => None,
-                Evidence::X509(_) => Some(Mechanism::X509),
-                Evidence::Sas(_) => Some(Mechanism::SymmetricKey),
-                Evidence::Tpm(_) => Some(Mechanism::Tpm),
-            })),
+            PollVerdict::Stranger => Err(stranger(evidence)),
         }
     }
 
@@ -461,11 +479,17 @@ impl Service {
         registration_id: &RegistrationId,
         evidence: &Evidence,
     ) -> Result<Option<RegistrationView>, Fault> {
-        let leaf = match evidence {
-            Evidence::X509(presented) => presented.first().map(|leaf| leaf.content_hash()),
-            Evidence::None | Evidence::Sas(_) | Evidence::Tpm(_) => None,
+        let read = async |claim: Option<Sha256>| {
+            self.store.registration_view(dps, registration_id, claim.as_ref()).await
         };
-        Ok(self.store.registration_view(dps, registration_id, leaf.as_ref()).await?)
+        let claim = evidence.claim();
+        let view = read(claim).await?;
+        // A TPM polls with a token alone; its record tells which it is.
+        let record = view.as_ref().and_then(|view| view.registration.as_ref());
+        match record.and_then(|record| record.value.tpm.as_ref()) {
+            Some(tpm) if claim.is_none() => Ok(read(Some(tpm.endorsement_key)).await?),
+            Some(_) | None => Ok(view),
+        }
     }
 
     /// `{digit}.{16 hex of the instance}.{guid}`: safe in topics and paths as it is.
@@ -509,6 +533,15 @@ impl From<Fault> for PollError {
     }
 }
 
+const fn stranger(evidence: &Evidence) -> PollError {
+    PollError::Stranger(match evidence {
+        Evidence::None => None,
+        Evidence::X509(_) => Some(Mechanism::X509),
+        Evidence::Sas(_) => Some(Mechanism::SymmetricKey),
+        Evidence::Tpm(_) => Some(Mechanism::Tpm),
+    })
+}
+
 /// T-02: what a hub would not store as a first twin, it refuses; a device that is on its hub
 /// already gets none.
 pub(crate) fn with_fit_twin(mut decision: Decision, view: &RegistrationView) -> Decision {
@@ -534,9 +567,9 @@ fn lacks_challenge_secret(view: &RegistrationView, evidence: &Evidence) -> bool 
     if view.instance.dps.challenge_secret.is_some() || !matches!(evidence, Evidence::Tpm(_)) {
         return false;
     }
-    let enrolled = view.individual_by_id.as_ref().map(|found| &found.value.attestation);
+    let mut enrolled = view.individual_by_id.iter().chain(&view.individuals_by_leaf);
     let mut groups = view.instance.groups.iter().map(|found| &found.value.attestation);
-    matches!(enrolled, Some(IndividualAttestation::Tpm { .. }))
+    enrolled.any(|found| matches!(found.value.attestation, IndividualAttestation::Tpm { .. }))
         || groups.any(|group| group.certifies() == Some(Certified::EndorsementKey))
 }
 

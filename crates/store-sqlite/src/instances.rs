@@ -137,6 +137,17 @@ pub(crate) fn count(connection: &Connection, dps: &ServiceName, of: Counted) -> 
     rows.next()?.map_or(Ok(0), |row| sql::unsigned(row, 0))
 }
 
+/// How many registrations an instance has that count, and how many of it were ever deleted.
+pub(crate) fn registration_tally(
+    connection: &Connection,
+    dps: &ServiceName,
+) -> Result<(u64, u64), Fault> {
+    let sql = "SELECT registrations_counted, registrations_deleted FROM tally WHERE dps = ?1";
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query([dps.as_str()])?;
+    rows.next()?.map_or(Ok((0, 0)), |row| Ok((sql::unsigned(row, 0)?, sql::unsigned(row, 1)?)))
+}
+
 pub(crate) fn group_revision(
     connection: &Connection,
     dps: &ServiceName,

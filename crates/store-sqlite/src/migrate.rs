@@ -8,6 +8,7 @@ use crate::error::OpenError;
 const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_jobs_events.sql"),
+    include_str!("../migrations/0003_deleted_registrations.sql"),
 ];
 
 /// Brings the schema to the newest version that this program knows.

@@ -159,12 +159,15 @@ fn view(
         Some(leaf) => enrollments::by_leaf(connection, dps, leaf)?,
         None => Vec::new(),
     };
+    let (registrations_counted, registrations_deleted) =
+        instances::registration_tally(connection, dps)?;
     Ok(Some(RegistrationView {
         instance,
         individual_by_id: enrollments::individual(connection, dps, id)?,
         individuals_by_leaf,
         registration: registration(snapshot, dps, id)?,
-        registrations_counted: instances::count(connection, dps, Counted::Registrations)?,
+        registrations_counted,
+        registrations_deleted,
     }))
 }
 

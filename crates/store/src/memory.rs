@@ -169,6 +169,7 @@ impl Registrations for Memory {
             individuals_by_leaf: leaf.map(|leaf| found.by_leaf(leaf)).unwrap_or_default(),
             registration: found.registrations.get(id).map(owned),
             registrations_counted: found.count(Counted::Registrations),
+            registrations_deleted: found.registrations_deleted,
         }))
     }
 

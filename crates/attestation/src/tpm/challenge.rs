@@ -27,8 +27,8 @@ pub struct Challenge<'c> {
     pub endorsement_key: &'c Name,
     /// The storage root key that the device shows.
     pub storage_root_key: &'c Name,
-    /// What the last commit under this registration id left there, such as its record's etag;
-    /// empty before the first. A commit that changes it thereby consumes every key derived before.
+    /// What the last commit under this registration id left there, such as its record's etag. A
+    /// commit that changes it thereby consumes every key derived before.
     pub after: &'c str,
 }
 

@@ -139,6 +139,7 @@ fn found_by(by: &Value) -> &'static str {
     match by.as_str() {
         Some("registrationId") => "its registration id is the one presented",
         Some("leafCertificate") => "it holds the very certificate that the device presented",
+        Some("endorsementKey") => "it holds the very endorsement key that the device presented",
         Some("signingCertificate") => "it names a CA of the presented chain",
         Some("derivedKey") => "one of its keys may have derived the device's key",
         Some(_) | None => "found in a way unknown to this version of muster",

@@ -138,19 +138,23 @@ fn is_same(certificate: &Certificate, member: &ChainMember) -> bool {
 }
 
 /// Calls with what a TPM's challenge is bound to (D-25): the record's etag among it, so that the
-/// commit which writes the record consumes the challenge.
+/// commit which writes the record consumes the challenge; where there is none, how many there were,
+/// so that a deletion does not bring one back that was consumed.
 pub(crate) fn with_challenge<T>(
     registration_id: &RegistrationId,
     shown: &TpmEvidence,
     view: &RegistrationView,
     call: impl FnOnce(&Challenge<'_>) -> T,
 ) -> T {
-    let record = view.registration.as_ref().map(|found| &found.value);
+    let after = match &view.registration {
+        Some(found) => format!("etag {}", found.value.etag.as_str()),
+        None => format!("deleted {}", view.registrations_deleted),
+    };
     call(&Challenge {
         id_scope: &view.instance.dps.id_scope,
         registration_id,
         endorsement_key: &shown.endorsement_key.name(),
         storage_root_key: &shown.storage_root_key.name(),
-        after: record.map_or("", |record| record.etag.as_str()),
+        after: &after,
     })
 }

@@ -1,14 +1,24 @@
 //! A poll judges again (D-13).
 
 use model::Timestamp;
-use provisioning::decide::{PollVerdict, poll};
+use provisioning::decide::{PollVerdict, look_up, poll};
 use provisioning::view::Evidence;
 
 use crate::world::{NOW, World, chain, id, key, keys, root, self_signed, token, token_until};
 
 fn polled(world: &World, name: &str, evidence: &Evidence, now: Timestamp) -> PollVerdict {
     let record = world.record.clone().unwrap();
-    poll(&id(name), evidence, &world.view(name, evidence), &record, now)
+    let operation = &record.operation_id;
+    poll(&id(name), operation, evidence, &world.view(name, evidence), &record, now)
+}
+
+fn looked_up(world: &World, name: &str, evidence: &Evidence, now: Timestamp) -> PollVerdict {
+    let record = world.record.clone().unwrap();
+    look_up(&id(name), evidence, &world.view(name, evidence), &record, now)
+}
+
+fn after_seconds(seconds: i64) -> Timestamp {
+    Timestamp::from_unix_seconds(NOW.unix_seconds() + seconds)
 }
 
 fn keyed() -> (World, Evidence) {
@@ -37,6 +47,9 @@ fn d_13_poll_after_a_delete_is_disabled() {
     let (mut world, evidence) = keyed();
     world.remove("dev");
     assert_eq!(polled(&world, "dev", &evidence, NOW), PollVerdict::Disabled);
+    let view = world.view("dev", &evidence);
+    let guess = poll(&id("dev"), "5.0.0", &evidence, &view, &world.record.unwrap(), NOW);
+    assert_eq!(guess, PollVerdict::Stranger, "who does not know the operation");
 }
 
 #[test]
@@ -72,14 +85,27 @@ fn a_stranger_is_told_nothing_by_a_poll() {
 }
 
 #[test]
-fn a_token_that_was_good_at_the_start_is_good_for_polls() {
+fn d_03_a_look_up_tells_strangers_nothing_of_an_orphan() {
+    let (mut world, evidence) = keyed();
+    assert_eq!(looked_up(&world, "dev", &evidence, NOW), PollVerdict::Stored);
+    world.disable("dev");
+    assert_eq!(looked_up(&world, "dev", &evidence, NOW), PollVerdict::Disabled);
+    world.remove("dev");
+    for evidence in [&evidence, &Evidence::None, &chain(&[&self_signed("dev")])] {
+        assert_eq!(looked_up(&world, "dev", evidence, NOW), PollVerdict::Stranger);
+    }
+}
+
+#[test]
+fn a_token_that_was_good_at_the_start_is_good_for_polls_a_while() {
     let mut world = World::new();
     world.keyed("dev", keys(1));
-    let in_30_s = Timestamp::from_unix_seconds(NOW.unix_seconds() + 30);
-    let evidence = token_until("dev", &key(1), in_30_s);
+    let evidence = token_until("dev", &key(1), after_seconds(30));
     world.register("dev", &evidence);
-    let later = Timestamp::from_unix_seconds(NOW.unix_seconds() + 3600);
+    let later = after_seconds(599);
     assert_eq!(polled(&world, "dev", &evidence, later), PollVerdict::Stored);
+    assert_eq!(looked_up(&world, "dev", &evidence, later), PollVerdict::Stranger);
+    assert_eq!(polled(&world, "dev", &evidence, after_seconds(600)), PollVerdict::Stranger);
     let never_good = token_until("dev", &key(1), Timestamp::from_unix_seconds(1));
     assert_eq!(polled(&world, "dev", &never_good, later), PollVerdict::Stranger);
 }

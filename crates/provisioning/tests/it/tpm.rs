@@ -70,7 +70,7 @@ fn polled(world: &World, evidence: &Evidence) -> PollVerdict {
 pub fn polled_as(world: &World, name: &str, evidence: &Evidence) -> PollVerdict {
     let view = world.view(name, evidence);
     let record = view.registration.as_ref().unwrap().value.clone();
-    poll(&id(name), evidence, &view, &record, NOW)
+    poll(&id(name), &record.operation_id, evidence, &view, &record, NOW)
 }
 
 #[test]
@@ -125,6 +125,16 @@ fn d_25_a_commit_consumes_the_challenge_but_for_polls() {
     world.record.as_mut().unwrap().etag = Etag::new("next");
     let next = challenged(&world);
     assert_eq!(world.verdict("tpm", &shown(KEY, Some(signed(&next)))), "assigned by tpm");
+}
+
+#[test]
+fn d_25_a_deleted_record_does_not_bring_its_challenge_back() {
+    let mut world = world();
+    let evidence = answer(&world);
+    assert_eq!(word(&world.register("tpm", &evidence)), "assigned by tpm");
+    world.forget();
+    assert_eq!(world.verdict("tpm", &evidence), "challenge");
+    assert_eq!(world.verdict("tpm", &answer(&world)), "assigned by tpm");
 }
 
 #[test]

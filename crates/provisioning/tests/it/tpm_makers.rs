@@ -237,6 +237,24 @@ fn d_05_the_group_nearest_to_the_tpm_decides() {
 }
 
 #[test]
+fn d_02_a_disabled_individual_of_the_endorsement_key_blocks_the_makers_group() {
+    let mut makers = Makers::new();
+    let polls = makers.registered();
+    let endorsement_key = OTHER_KEY.to_owned();
+    let attestation = IndividualAttestation::Tpm { endorsement_key, storage_root_key: None };
+    makers.world.individual("disallow", attestation);
+    // Enabled it lets in nobody of another id, and takes the group from nobody.
+    assert_eq!(makers.polled(&polls), PollVerdict::Stored);
+    assert_eq!(makers.world.verdict(&name(), &makers.answer()), "assigned by g");
+    makers.world.disable("disallow");
+    assert_eq!(makers.polled(&polls), PollVerdict::Disabled);
+    assert_eq!(makers.verdict(makers.chain()), "challenge", "it has to answer first (D-03)");
+    assert_eq!(makers.world.verdict(&name(), &makers.answer()), "disabled by disallow");
+    makers.world.remove("g");
+    assert_eq!(makers.world.verdict(&name(), &makers.answer()), "disabled by disallow");
+}
+
+#[test]
 fn d_13_a_poll_sees_what_became_of_the_group() {
     let mut makers = Makers::new();
     let polls = makers.registered();

@@ -11,6 +11,7 @@ use model::{
     ServiceName, Timestamp,
 };
 use provisioning::decide::{Conclusion, Decision, Rejection, Verdict, decide};
+use provisioning::draft::claims_of;
 use provisioning::enrollment::{
     AllocationPolicy, Entry, EntryId, EntryRef, Group, GroupAttestation, Individual,
     IndividualAttestation, KeyPair, ProvisioningStatus, Settings, Slots, Stamp,
@@ -163,6 +164,7 @@ pub struct World {
     pub cas: Vec<CaCertificate>,
     pub record: Option<Registration>,
     pub counted: u64,
+    pub deleted: u64,
     clock: i64,
 }
 
@@ -196,6 +198,7 @@ impl World {
             cas: Vec::new(),
             record: None,
             counted: 0,
+            deleted: 0,
             clock: 0,
         }
     }
@@ -294,21 +297,22 @@ impl World {
         self.groups.retain(|group| group.id.as_str() != name);
     }
 
+    /// Deletes the record.
+    pub fn forget(&mut self) {
+        self.record = None;
+        self.deleted += 1;
+    }
+
     pub fn view(&self, registration_id: &str, evidence: &Evidence) -> RegistrationView {
         fn at<T>(value: T) -> Versioned<T> {
             Versioned { value, revision: Revision(1) }
         }
         let wanted = id(registration_id);
-        let leaf = match evidence {
-            Evidence::X509(chain) => chain.first().map(Certificate::content_hash),
-            Evidence::None | Evidence::Sas(_) | Evidence::Tpm(_) => None,
-        };
-        let holds = |entry: &&Individual| match &entry.attestation {
-            IndividualAttestation::ClientCertificates(slots) => {
-                slots.iter().any(|slot| Some(slot.content_hash()) == leaf)
-            }
-            _ => false,
-        };
+        let record = self.record.clone().filter(|record| record.registration_id == wanted);
+        let of_record = || Some(record.as_ref()?.tpm.as_ref()?.endorsement_key);
+        let claim = evidence.claim().or_else(of_record);
+        let holds =
+            |entry: &&Individual| claim.is_some_and(|claim| claims_of(entry).contains(&claim));
         RegistrationView {
             instance: Arc::new(InstanceView {
                 dps: self.dps.clone(),
@@ -323,12 +327,9 @@ impl World {
                 .cloned()
                 .map(at),
             individuals_by_leaf: self.individuals.iter().filter(holds).cloned().map(at).collect(),
-            registration: self
-                .record
-                .clone()
-                .filter(|record| record.registration_id == wanted)
-                .map(at),
+            registration: record.map(at),
             registrations_counted: self.counted,
+            registrations_deleted: self.deleted,
         }
     }
 

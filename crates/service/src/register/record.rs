@@ -192,12 +192,10 @@ fn rests_on(view: &RegistrationView, evidence: &Evidence, record: &Registration)
             at: view.registration.as_ref().map(|found| found.revision),
         },
     ];
-    if let Evidence::X509(presented) = evidence
-        && let Some(leaf) = presented.first()
-    {
+    if let Some(thumbprint) = evidence.claim() {
         conditions.push(Condition::IndividualsByLeaf {
             dps: dps.clone(),
-            thumbprint: leaf.content_hash(),
+            thumbprint,
             at: view.individuals_by_leaf.iter().map(|found| found.revision).collect(),
         });
     }

@@ -3,6 +3,7 @@
 use model::IfMatch;
 use provisioning::enrollment::ProvisioningStatus::{Disabled, Enabled};
 use provisioning::registration::RegistrationStatus;
+use provisioning::view::Evidence;
 use serde_json::json;
 use service::{PollError, Polled};
 
@@ -107,7 +108,25 @@ async fn d_13_a_poll_after_a_disable_never_says_assigned() {
     assert!(matches!(polled, Polled::Disabled(_)));
     w.delete("dev").await;
     let polled = w.poll("dev", &accepted.operation_id, &evidence).await;
-    assert!(matches!(polled, Err(PollError::UnknownOperation)), "{polled:?}");
+    assert!(matches!(polled, Err(PollError::Stranger(_))), "{polled:?}");
+}
+
+#[tokio::test]
+async fn d_03_of_what_has_no_record_strangers_are_told_nothing() {
+    let w = World::new().await;
+    w.put("dev", &keyed(1)).await;
+    let looked_up = async |evidence| w.service.current(&w.dps, &id("dev"), evidence).await;
+    let (own, other) = (w.token("dev", &key(1)), w.token("dev", &key(9)));
+    let told = looked_up(&own).await;
+    assert!(matches!(told, Err(PollError::UnknownRegistration)), "{told:?}");
+    let told = w.poll("dev", "5.0.0", &own).await;
+    assert!(matches!(told, Err(PollError::UnknownOperation)), "{told:?}");
+    for stranger in [&other, &Evidence::None] {
+        let told = looked_up(stranger).await;
+        assert!(matches!(told, Err(PollError::Stranger(_))), "{told:?}");
+        let told = w.poll("dev", "5.0.0", stranger).await;
+        assert!(matches!(told, Err(PollError::Stranger(_))), "{told:?}");
+    }
 }
 
 #[tokio::test]
@@ -246,7 +265,7 @@ async fn m_27_s_35_what_was_not_written_outlives_no_enable_and_tells_no_stranger
     assert!(refused.is_refused);
     let stranger = w.token("late", &key(9).derive("late"));
     let polled = w.poll("late", &refused.operation_id, &stranger).await;
-    assert!(matches!(polled, Err(PollError::UnknownOperation)), "{polled:?}");
+    assert!(matches!(polled, Err(PollError::Stranger(_))), "{polled:?}");
     w.put_group("g", &keyed(2)).await;
     let polled = w.poll("late", &refused.operation_id, &evidence).await;
     assert!(matches!(polled, Err(PollError::UnknownOperation)), "it registers again: {polled:?}");

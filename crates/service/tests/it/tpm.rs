@@ -5,7 +5,7 @@ use std::sync::Arc;
 use attestation::SymmetricKey;
 use attestation::tpm::{CHALLENGE_SLOT, Challenge, EndorsementKey, StorageRootKey};
 use hub::identity::Authentication;
-use model::Timestamp;
+use model::{IfMatch, Timestamp};
 use provisioning::enrollment::{Mechanism, ProvisioningStatus};
 use provisioning::registration::RegistrationStatus;
 use provisioning::view::{Evidence, TpmEvidence};
@@ -14,7 +14,7 @@ use service::{PollError, Polled, RegisterError};
 
 use crate::far::{Far, Fate, Line, link};
 use crate::seeds::ENDORSEMENT_KEY;
-use crate::world::{Outside, World, id};
+use crate::world::{Outside, World, call, id};
 
 fn endorsement_key() -> EndorsementKey {
     EndorsementKey::from_base64(ENDORSEMENT_KEY).unwrap()
@@ -66,13 +66,18 @@ impl World {
             other => panic!("{other:?}"),
         }
         let dps = self.service.dps(&self.dps).await.unwrap().value;
-        let record = self.record("tpm").await;
+        let view = self.store.registration_view(&self.dps, &id("tpm"), None).await;
+        let view = view.unwrap().unwrap();
+        let after = match view.registration {
+            Some(found) => format!("etag {}", found.value.etag.as_str()),
+            None => format!("deleted {}", view.registrations_deleted),
+        };
         let challenge = Challenge {
             id_scope: &dps.id_scope,
             registration_id: &id("tpm"),
             endorsement_key: &endorsement_key().name(),
             storage_root_key: &storage_root_key().name(),
-            after: record.as_ref().map_or("", |record| record.etag.as_str()),
+            after: &after,
         };
         challenge.key(&dps.challenge_secret.unwrap(), self.service_now())
     }
@@ -131,7 +136,7 @@ async fn d_25_of_many_with_one_answer_one_registers() {
                 csr: None,
                 from: None,
             };
-            service.register(&crate::world::call(), &dps, &request, &evidence).await
+            service.register(&call(), &dps, &request, &evidence).await
         })
     });
     let calls: Vec<_> = calls.collect();
@@ -142,6 +147,20 @@ async fn d_25_of_many_with_one_answer_one_registers() {
         challenged += usize::from(is_challenge(&answered));
     }
     assert_eq!((accepted, challenged), (1, 7));
+}
+
+#[tokio::test]
+async fn d_25_neither_deregistration_nor_a_new_enrollment_brings_a_challenge_back() {
+    let w = world().await;
+    let evidence = w.shown(Some(&w.challenged().await));
+    assert!(w.register("tpm", &evidence).await.is_ok());
+    w.service.delete_registration(&call(), &w.dps, &id("tpm"), &IfMatch::Absent).await.unwrap();
+    assert!(is_challenge(&w.register("tpm", &evidence).await));
+    let evidence = w.shown(Some(&w.challenged().await));
+    assert!(w.register("tpm", &evidence).await.is_ok());
+    w.delete("tpm").await;
+    w.put("tpm", &enrollment()).await;
+    assert!(is_challenge(&w.register("tpm", &evidence).await));
 }
 
 /// The first of an instance, when the secret of all challenges has yet to be made.

@@ -43,6 +43,8 @@ pub(super) struct Instance {
     pub(super) view: Arc<InstanceView>,
     pub(super) individuals: Table<RegistrationId, Individual>,
     pub(super) registrations: Table<RegistrationId, Registration>,
+    /// How many there were and are not any more.
+    pub(super) registrations_deleted: u64,
 }
 
 impl Rows {
@@ -142,12 +144,12 @@ impl Rows {
             }
             Write::DeleteRegistration(dps, id) => {
                 if let Some(instance) = self.instances.get_mut(dps) {
-                    instance.registrations.remove(id);
+                    instance.keep_registrations(|row| row.registration_id != *id);
                 }
             }
             Write::DeleteRegistrationsOwnedBy(dps, owner) => {
                 if let Some(instance) = self.instances.get_mut(dps) {
-                    instance.registrations.retain(|_, row| row.value.owner != *owner);
+                    instance.keep_registrations(|row| row.owner != *owner);
                 }
             }
             Write::BoundRefused(bound) => {
@@ -235,6 +237,7 @@ impl Rows {
                 view: Arc::new(view),
                 individuals: BTreeMap::new(),
                 registrations: BTreeMap::new(),
+                registrations_deleted: 0,
             };
             self.instances.insert(value.name.clone(), instance);
         }
@@ -309,9 +312,15 @@ impl Instance {
         let mut found: Vec<_> = rows.map(|(id, row)| (row.value.updated, id.clone())).collect();
         found.sort();
         let surplus = found.len().saturating_sub(bound.keep);
-        for (_, id) in found.into_iter().take(surplus) {
-            self.registrations.remove(&id);
-        }
+        found.truncate(surplus);
+        self.keep_registrations(|row| !found.iter().any(|(_, id)| *id == row.registration_id));
+    }
+
+    fn keep_registrations(&mut self, keep: impl Fn(&Registration) -> bool) {
+        let before = self.registrations.len();
+        self.registrations.retain(|_, row| keep(&row.value));
+        let deleted = before - self.registrations.len();
+        self.registrations_deleted += u64::try_from(deleted).unwrap_or(u64::MAX);
     }
 
     pub(super) fn count(&self, of: Counted) -> u64 {

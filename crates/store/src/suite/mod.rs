@@ -105,6 +105,7 @@ macro_rules! suite {
                 bound_removes_the_oldest_that_were_never_assigned
                 bound_spares_other_owners_and_the_assigned
                 only_assigned_records_count
+                deleted_records_are_told
                 orphaned_records_are_counted_by_the_group_that_left_them
                 record_moves_with_its_owner
                 records_of_a_deleted_group_are_listed_by_its_id

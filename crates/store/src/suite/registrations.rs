@@ -25,6 +25,11 @@ async fn counted(store: &dyn Store) -> u64 {
     view.unwrap().registrations_counted
 }
 
+async fn deleted(store: &dyn Store) -> u64 {
+    let view = store.registration_view(&service("dps-a"), &rid("none"), None).await.unwrap();
+    view.unwrap().registrations_deleted
+}
+
 async fn there(store: &dyn Store, id: &str) -> bool {
     store.registration(&service("dps-a"), &rid(id)).await.unwrap().is_some()
 }
@@ -85,6 +90,23 @@ pub async fn only_assigned_records_count(store: &dyn Store) {
     assert_eq!(counted(store).await, 1);
     write(store, vec![Write::DeleteRegistration(service("dps-a"), rid("c"))]).await;
     assert_eq!(counted(store).await, 0);
+}
+
+/// However records go, each is told once.
+pub async fn deleted_records_are_told(store: &dyn Store) {
+    begin(store).await;
+    let owner = || group_ref("g", 1);
+    let records = [assigned("a", owner()), refused("b", owner(), 1), refused("c", owner(), 2)];
+    write(store, records.map(put).into()).await;
+    write(store, vec![put(assigned("b", owner())), put(refused("b", owner(), 3))]).await;
+    assert_eq!(deleted(store).await, 0);
+    write(store, vec![bound(owner(), 1)]).await;
+    assert_eq!(deleted(store).await, 1);
+    let delete = || Write::DeleteRegistration(service("dps-a"), rid("A"));
+    write(store, vec![delete(), delete()]).await;
+    assert_eq!(deleted(store).await, 2);
+    write(store, vec![Write::DeleteRegistrationsOwnedBy(service("dps-a"), owner())]).await;
+    assert_eq!(deleted(store).await, 3);
 }
 
 /// An entry's records go; those of an earlier or later entry of the same id stay.
