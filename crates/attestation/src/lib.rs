@@ -22,6 +22,7 @@
 pub mod access;
 pub mod bearer;
 pub mod network;
+mod roca;
 pub mod sas;
 mod symmetric_key;
 pub mod tpm;

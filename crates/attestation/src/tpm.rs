@@ -18,7 +18,6 @@ mod error;
 mod kdf;
 mod marshal;
 mod public;
-mod roca;
 mod seal;
 mod seed;
 

@@ -403,7 +403,8 @@ impl<'a, 'v> Judge<'a, 'v> {
         Some(())
     }
 
-    /// Whether the leaf is one of the entry's certificates, and in time.
+    /// Whether the leaf is one of the entry's certificates, byte by byte, and in time. Entries that
+    /// block are found by its content, which no rewritten signature changes.
     fn pinned(
         &mut self,
         entry: Entry<'v>,
@@ -411,7 +412,7 @@ impl<'a, 'v> Judge<'a, 'v> {
         leaf: Option<&Certificate>,
     ) -> Result<(), Disbelief> {
         let leaf = leaf.ok_or(Disbelief::NoEvidence)?;
-        if !slots.iter().any(|slot| slot.content_hash() == leaf.content_hash()) {
+        if !slots.iter().any(|slot| slot.thumbprint() == leaf.thumbprint()) {
             return Err(Disbelief::OtherCertificate);
         }
         let Err(fault) = Dates::from(self.now).kept_by(leaf) else { return Ok(()) };
@@ -522,6 +523,7 @@ fn disbelief(error: &ChainError) -> Disbelief {
         | ChainError::NameConstraints { .. }
         | ChainError::NotCa { .. }
         | ChainError::KeyUsage { .. }
+        | ChainError::Purpose { .. }
         | ChainError::PathLength { .. }
         | ChainError::UnsupportedSignature { .. }
         | ChainError::BadSignature { .. }

@@ -11,7 +11,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use super::error::PublicError;
 use super::marshal::Reader;
-use super::{alg, attributes, roca};
+use super::{alg, attributes};
+use crate::roca;
 
 /// Bytes of a `TPM2B_PUBLIC` that are looked at: those of an RSA-2048 key are 316, and the rest is
 /// room for saying what is wrong with a bigger one.

@@ -230,6 +230,12 @@ impl Certificate {
         self.0.extensions.unknown_critical.as_deref()
     }
 
+    /// Whether it demands to be used for other purposes than clients' or endorsement keys': a
+    /// critical extended key usage that names neither. Source: RFC 5280 §4.2.1.12.
+    pub fn is_for_others(&self) -> bool {
+        self.0.extensions.is_for_others
+    }
+
     /// Whether there are name constraints, critical or not.
     pub fn has_name_constraints(&self) -> bool {
         self.0.extensions.has_name_constraints

@@ -81,13 +81,15 @@ pub fn same_authority(a: &Certificate, b: &Certificate) -> bool {
 /// Builds the chain of the first presented certificate, the leaf, from the others and the stored.
 ///
 /// The rest of `presented` may be in any order and hold extras. Issuers are found by name and key
-/// identifier: verified CAs first, then other stored certificates, then presented ones.
+/// identifier: what is both stored and presented first, then verified CAs, other stored
+/// certificates, and presented ones.
 ///
 /// - Every link's signature is checked; SHA-1 and RSA below 2048 bits are not believed.
 /// - Every certificate must keep its `dates`, the verified CA and what is above it included.
 /// - No critical extension may be unknown, on the leaf neither.
-/// - An issuer must have a name, be CA:TRUE, may sign certificates, keeps its path length (self-issued ones and
-///   the leaf are not counted) and has no name constraints, critical or not, as none are enforced.
+/// - An issuer must have a name, be CA:TRUE, may sign certificates, is not critically for other
+///   purposes than clients, keeps its path length (self-issued ones and the leaf are not counted)
+///   and has no name constraints, critical or not, as none are enforced.
 ///   An X.509 v1 or v2 certificate can not say any of this: it is an issuer only if it is itself a
 ///   verified CA, which its operator vouches for.
 /// - The leaf may be CA:TRUE, v1, of any key usage and extended key usage. It is never its own
@@ -234,11 +236,21 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Everything known that could have issued this certificate, the most trusted first.
+    /// Everything known that could have issued this certificate, the likeliest first, then the
+    /// most trusted.
     fn issuers_of(&self, child: &Certificate) -> Found<'a> {
         let verified = self.stored.iter().filter(|ca| ca.verified);
         let unverified = self.stored.iter().filter(|ca| !ca.verified);
+        // Namesakes of other lines do not use up the signatures that may be checked.
+        let also_presented = |ca: &&StoredCa| {
+            ca.certificate.subject_raw() == child.issuer_raw()
+                && self.others.contains(&ca.certificate)
+        };
         let everything = verified
+            .clone()
+            .filter(also_presented)
+            .chain(unverified.clone().filter(also_presented))
+            .chain(verified)
             .chain(unverified)
             .map(|ca| Candidate { certificate: &ca.certificate, verified: ca.verified })
             .chain(
@@ -277,6 +289,9 @@ impl<'a> Search<'a> {
         }
         if !issuer.key_cert_sign() {
             return Err(ChainError::KeyUsage { subject: subject() });
+        }
+        if issuer.is_for_others() {
+            return Err(ChainError::Purpose { subject: subject() });
         }
         if issuer.has_name_constraints() {
             return Err(ChainError::NameConstraints { subject: subject() });

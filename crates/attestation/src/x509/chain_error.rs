@@ -51,6 +51,11 @@ pub enum ChainError {
         /// The issuer.
         subject: String,
     },
+    /// The issuer's extended key usage, which is critical, is not for devices.
+    Purpose {
+        /// The issuer.
+        subject: String,
+    },
     /// There are more CAs below the issuer than it allows.
     PathLength {
         /// The issuer.
@@ -127,6 +132,9 @@ impl fmt::Display for ChainError {
             Self::NotCa { subject } => write!(f, "the issuer {subject} is not a CA"),
             Self::KeyUsage { subject } => {
                 write!(f, "the key usage of the issuer {subject} does not include keyCertSign")
+            }
+            Self::Purpose { subject } => {
+                write!(f, "the extended key usage of the issuer {subject} is not for devices")
             }
             Self::PathLength { subject, allowed } => {
                 write!(f, "the issuer {subject} allows no more than {allowed} CAs below it")

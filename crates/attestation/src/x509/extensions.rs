@@ -1,8 +1,9 @@
 //! The extensions that a chain is judged by. Source: RFC 5280 §4.2.
 
-use x509_parser::asn1_rs::{FromDer, Oid};
+use x509_parser::asn1_rs::{FromDer, Oid, oid};
 use x509_parser::extensions::{
-    AuthorityKeyIdentifier, BasicConstraints, KeyIdentifier as ParsedKeyIdentifier, KeyUsage,
+    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage,
+    KeyIdentifier as ParsedKeyIdentifier, KeyUsage,
 };
 use x509_parser::oid_registry::{
     OID_X509_EXT_AUTHORITY_KEY_IDENTIFIER, OID_X509_EXT_BASIC_CONSTRAINTS,
@@ -16,12 +17,19 @@ use super::error::Part;
 /// Extensions of one certificate; real ones have about ten.
 const EXTENSIONS_MAX: usize = 64;
 
+/// The purpose of an endorsement certificate, `tcg-kp-EKCertificate`. Source: TCG EK Credential
+/// Profile §3.5.16.
+const ENDORSEMENT: Oid<'static> = oid!(2.23.133.8.1);
+
 /// What the extensions say.
 #[derive(Debug, Default)]
 pub(super) struct Extensions {
     pub(super) is_ca: bool,
     pub(super) path_len: Option<u32>,
     pub(super) key_cert_sign: KeyCertSign,
+    /// Whether a critical extended key usage names purposes, and neither clients nor endorsement
+    /// keys among them.
+    pub(super) is_for_others: bool,
     pub(super) has_name_constraints: bool,
     pub(super) unknown_critical: Option<String>,
     pub(super) authority_key_id: Option<Vec<u8>>,
@@ -81,7 +89,13 @@ impl Extensions {
         } else if oid == OID_X509_EXT_NAME_CONSTRAINTS {
             self.has_name_constraints = true;
             self.note_unknown(&oid, critical);
-        } else if oid != OID_X509_EXT_EXTENDED_KEY_USAGE && oid != OID_X509_EXT_SUBJECT_ALT_NAME {
+        } else if oid == OID_X509_EXT_EXTENDED_KEY_USAGE {
+            let read: Option<ExtendedKeyUsage<'_>> = exactly(value);
+            let fits = read.is_some_and(|purposes| {
+                purposes.any || purposes.client_auth || purposes.other.contains(&ENDORSEMENT)
+            });
+            self.is_for_others = critical == Critical::Yes && !fits;
+        } else if oid != OID_X509_EXT_SUBJECT_ALT_NAME {
             self.note_unknown(&oid, critical);
         }
         Ok(())

@@ -153,6 +153,21 @@ fn namesakes_of_an_issuer_cost_at_most_the_bound() {
     assert_eq!(quickly(&presented, &stored).unwrap_err(), ChainError::TooMuchWork);
 }
 
+/// The CAs of many lines have one name and no key identifiers; each device shows its own.
+#[test]
+fn the_issuer_that_is_presented_is_tried_before_its_namesakes() {
+    let root = ca("root").self_signed();
+    let line = || ca("line").without_authority_key_id().signed_by(&root);
+    let lines: Vec<Held> = (0..=CHAIN_SIGNATURES_MAX).map(|_| line()).collect();
+    let mut stored = vec![verified(&root)];
+    stored.extend(lines.iter().map(unverified));
+    for line in [&lines[0], &lines[CHAIN_SIGNATURES_MAX]] {
+        let device = leaf("device").without_authority_key_id().signed_by(line);
+        let presented = certificates(&[&device, line]);
+        assert_eq!(quickly(&presented, &stored).unwrap().path[1], line.certificate);
+    }
+}
+
 #[test]
 fn a_forged_chain_to_a_known_name_is_refused() {
     let root = ca("root").self_signed();

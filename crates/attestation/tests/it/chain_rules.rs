@@ -107,6 +107,27 @@ fn an_issuers_key_usage_must_include_key_cert_sign_where_it_is_given() {
     three(ca("root").key_usages(&[]), ca("middle").key_usages(&[]), leaf("device")).unwrap();
 }
 
+/// RFC 5280 §4.2.1.12: what is critical has to be kept.
+#[test]
+fn an_issuer_for_servers_alone_issues_no_devices() {
+    const EXTENDED_KEY_USAGE: &[u64] = &[2, 5, 29, 37];
+    let servers = b"\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x01";
+    let clients = b"\x30\x0a\x06\x08\x2b\x06\x01\x05\x05\x07\x03\x02";
+    let endorsement = b"\x30\x07\x06\x05\x67\x81\x05\x08\x01";
+    let any = b"\x30\x06\x06\x04\x55\x1d\x25\x00";
+    let middle =
+        |critical, value: &[u8]| ca("middle").extension(EXTENDED_KEY_USAGE, critical, value);
+    for value in [servers.as_slice(), b"\x30\x00", b"\x05\x00"] {
+        refuses(ca("root"), middle(true, value), leaf("device"), |error| {
+            error == ChainError::Purpose { subject: cn("middle") }
+        });
+        three(ca("root"), middle(false, value), leaf("device")).unwrap();
+    }
+    for value in [clients.as_slice(), endorsement, any] {
+        three(ca("root"), middle(true, value), leaf("device")).unwrap();
+    }
+}
+
 #[test]
 fn path_lengths_count_cas_that_are_not_self_issued() {
     three(ca("root").path_len(1), ca("middle").path_len(0), leaf("device")).unwrap();

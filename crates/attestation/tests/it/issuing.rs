@@ -15,6 +15,7 @@ use model::limits::SIGNING_REQUEST_BYTES_MAX;
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, KeyPair};
 
 use crate::pki::NOW;
+use crate::tpm_public::{ROCA_MODULUS, hex};
 
 /// A request as a device makes it.
 fn request(name: &str, key: &KeyPair) -> Vec<u8> {
@@ -152,6 +153,17 @@ fn a_12_keys_that_are_too_weak_or_of_another_kind_have_no_type() {
     let read =
         SigningRequest::from_der(&by_openssl(&["-newkey", "rsa:2048", "-subj", "/CN=a/CN=b"]));
     assert_eq!(read.unwrap().common_name(), Err(CommonNameError::Several));
+}
+
+#[test]
+fn a_12_a_roca_key_has_no_type() {
+    let mut der = by_openssl(&["-newkey", "rsa:2048", "-subj", "/CN=dev-1"]);
+    let read = SigningRequest::from_der(&der).unwrap();
+    assert_eq!(read.key_type(), Some(KeyType::Rsa));
+    // INTEGER of 257 bytes, the first of them 0.
+    let modulus = der.windows(5).position(|found| found == b"\x02\x82\x01\x01\x00").unwrap() + 5;
+    der[modulus..modulus + 256].copy_from_slice(&hex(ROCA_MODULUS));
+    assert_eq!(SigningRequest::from_der(&der).unwrap().key_type(), None);
 }
 
 #[test]

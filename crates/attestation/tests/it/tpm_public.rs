@@ -24,7 +24,7 @@ pub(crate) const P256_STORAGE_ROOT_KEY: &str = "\
     9134e980030fe08f954d8efde6";
 
 /// The published 2048-bit modulus of the broken generator: `crocs-muni/roca`, `mod03.txt`.
-const ROCA_MODULUS: &str = "\
+pub(crate) const ROCA_MODULUS: &str = "\
     9dcd7420e420c270a68060eb8b5aa7457a9f6648f86fafed2775cc1f79ae962f1e63f1b9e51c55f9ea6fdc7332e9b0\
     058c9ff2eb1fc89855029cf6aafe21e689feb38ac9ffb12f1ce371bb5d0e9aae64161abce74b4244bf68f1edb4411f\
     756a097c8929c14740245ea355f8332d1aa36bb50c7dcb4505da8de02e4e53d38f8df06097da7524df0df93db48eac\

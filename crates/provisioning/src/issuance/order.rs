@@ -77,7 +77,7 @@ impl fmt::Display for CsrFault {
             Self::WantsCa => f.write_str("csr: asks for a CA certificate"),
             Self::Key { found, allowed } => {
                 let allowed: Vec<&str> = allowed.iter().map(|kind| kind.word()).collect();
-                let found = found.map_or("of another kind or size", KeyType::word);
+                let found = found.map_or("of another kind or size, or weak", KeyType::word);
                 write!(f, "csr: the key is {found}; the policy takes {}", allowed.join(", "))
             }
             Self::Signature { because } => {

@@ -45,6 +45,15 @@ fn m_17_s_09_x509_leaf_provisions_through_an_individual_enrollment() {
     assert_eq!(world.verdict("dev-1", &chain(&[&leaf])), "assigned by dev-1");
 }
 
+/// The hub is told the thumbprint of what was shown: it must be the one that was enrolled.
+#[test]
+fn m_17_a_pinned_certificate_is_admitted_by_its_very_bytes() {
+    let leaf = self_signed("dev-1");
+    let mut world = World::new();
+    world.pinned("dev-1", &leaf);
+    assert_eq!(world.verdict("dev-1", &chain(&[&rewritten(&leaf)])), "401");
+}
+
 #[test]
 fn m_21_secondary_certificate_and_keys_are_equally_valid() {
     let (old, new) = (self_signed("dev-1"), self_signed("dev-1"));

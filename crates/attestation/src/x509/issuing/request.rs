@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use webpki::aws_lc_rs as algorithms;
 
 use super::KeyType;
+use crate::roca;
 use crate::sha256;
 use crate::x509::certificate::range_of;
 use crate::x509::der::{self, Element, NotDer, Reader, tag};
@@ -147,7 +148,8 @@ impl SigningRequest {
         self.wants_ca
     }
 
-    /// The kind of its key; none for a kind or a size that no certificate is issued for.
+    /// The kind of its key; none for a kind or a size that no certificate is issued for, and for
+    /// RSA keys that can be computed (ROCA).
     pub fn key_type(&self) -> Option<KeyType> {
         let key = self.public_key();
         let is = |one: &dyn rustls_pki_types::SignatureVerificationAlgorithm| {
@@ -158,8 +160,11 @@ impl SigningRequest {
         } else if is(algorithms::ECDSA_P384_SHA384) {
             Some(KeyType::P384)
         } else if is(algorithms::RSA_PKCS1_2048_8192_SHA256) {
-            let bits = modulus_bits(key.bits).ok()?;
-            RSA_BITS.contains(&bits).then_some(KeyType::Rsa)
+            let modulus = modulus(key.bits).ok()?;
+            let unused = modulus.first()?.leading_zeros();
+            let bits = (modulus.len() * 8).checked_sub(usize::try_from(unused).ok()?)?;
+            let is_weak = roca::has_tiny_factor(modulus) || roca::is_weak(modulus);
+            (RSA_BITS.contains(&bits) && !is_weak).then_some(KeyType::Rsa)
         } else {
             None
         }
@@ -242,14 +247,11 @@ fn asks_for_ca(attributes: Element<'_>) -> Result<bool, NotDer> {
     reader.finish().map(|()| wants_ca)
 }
 
-/// Bits of the modulus of an `RSAPublicKey`. Source: RFC 8017 §A.1.1.
-fn modulus_bits(key: &[u8]) -> Result<usize, NotDer> {
+/// The modulus of an `RSAPublicKey`, without leading zeros. Source: RFC 8017 §A.1.1.
+fn modulus(key: &[u8]) -> Result<&[u8], NotDer> {
     let mut fields = Reader::new(der::only(key, tag::SEQUENCE)?.content);
     let modulus = fields.expect(tag::INTEGER)?.content;
-    let digits = modulus.strip_prefix(&[0]).unwrap_or(modulus);
-    let first = digits.first().ok_or(NotDer)?;
-    let unused = usize::try_from(first.leading_zeros()).map_err(|_| NotDer)?;
-    Ok((digits.len() * 8).saturating_sub(unused))
+    Ok(modulus.strip_prefix(&[0]).unwrap_or(modulus))
 }
 
 impl PartialEq for SigningRequest {

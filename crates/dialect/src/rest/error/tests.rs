@@ -98,7 +98,7 @@ fn a_12_a_bad_signing_request_is_400_with_its_reason() {
         (CsrFault::WantsCa, "csr: asks for a CA certificate."),
         (
             CsrFault::Key { found: None, allowed: vec![KeyType::P384, KeyType::P256] },
-            "csr: the key is of another kind or size; the policy takes P-384, P-256.",
+            "csr: the key is of another kind or size, or weak; the policy takes P-384, P-256.",
         ),
         (
             CsrFault::Signature { because: "no".to_owned() },

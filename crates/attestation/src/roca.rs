@@ -16,7 +16,7 @@ const GENERATOR: u32 = 65537;
 ///
 /// The discrete logarithm is taken modulo each prime; a common one exists if and only if each two
 /// agree modulo what their orders share (the Chinese remainder theorem for any moduli).
-pub(super) fn is_weak(modulus: &[u8]) -> bool {
+pub(crate) fn is_weak(modulus: &[u8]) -> bool {
     let mut logarithms = Vec::with_capacity(PRIMES.len());
     for prime in PRIMES {
         match logarithm(remainder(modulus, prime), prime) {
@@ -33,7 +33,7 @@ pub(super) fn is_weak(modulus: &[u8]) -> bool {
 }
 
 /// Whether one of [`PRIMES`] divides a big-endian number, which none does of a real modulus.
-pub(super) fn has_tiny_factor(modulus: &[u8]) -> bool {
+pub(crate) fn has_tiny_factor(modulus: &[u8]) -> bool {
     PRIMES.iter().any(|prime| remainder(modulus, *prime) == 0)
 }
 
