@@ -155,14 +155,19 @@ impl World {
         own.put_individual(&call(), &dps, &draft, &IfMatch::Absent).await.unwrap();
     }
 
-    /// Registers over HTTPS; gives the whole response.
-    pub(crate) async fn register(&self, id: &str, key: &str) -> String {
+    /// A device's token for an hour.
+    pub(crate) fn token(&self, id: &str, key: &str) -> String {
         let key = SymmetricKey::from_base64(key).unwrap();
         let resource = format!("{}/registrations/{id}", self.scope);
         let expires = self.gateway.service.now().unix_seconds() + 3600;
         let expires = Timestamp::from_unix_seconds(expires);
-        let token = sas::create(&resource, &key, expires, Some("registration"));
-        let path = format!("/{resource}/register?api-version=2021-06-01");
+        sas::create(&resource, &key, expires, Some("registration"))
+    }
+
+    /// Registers over HTTPS; gives the whole response.
+    pub(crate) async fn register(&self, id: &str, key: &str) -> String {
+        let token = self.token(id, key);
+        let path = format!("/{}/registrations/{id}/register?api-version=2021-06-01", self.scope);
         let body = format!(r#"{{"registrationId":"{id}"}}"#);
         self.call("PUT", &path, Some(&token), &body).await
     }
@@ -185,20 +190,24 @@ impl World {
         self.exchange("dps.localhost", request.as_bytes()).await
     }
 
-    /// What a host answers to these bytes, until it ends the connection.
-    pub(crate) async fn exchange(&self, host: &str, request: &[u8]) -> String {
-        let (client, server) = tokio::io::duplex(64 * 1024);
-        let peer = Peer {
+    /// A client without a certificate.
+    pub(crate) fn peer(&self, host: &str) -> Arc<Peer> {
+        Arc::new(Peer {
             address: self.from,
             server_name: Some(host.to_owned()),
             chain: Vec::new(),
             tls_version: TlsVersion::V1_3,
             presented: OnceLock::new(),
             standing: crate::listener::Standing::default(),
-        };
+        })
+    }
+
+    /// What a host answers to these bytes, until it ends the connection.
+    pub(crate) async fn exchange(&self, host: &str, request: &[u8]) -> String {
+        let (client, server) = tokio::io::duplex(64 * 1024);
         let gateway = Arc::clone(&self.gateway);
         let shutdown = CancellationToken::new();
-        let serving = crate::http::serve(gateway, server, Arc::new(peer), shutdown);
+        let serving = crate::http::serve(gateway, server, self.peer(host), shutdown);
         let (mut reader, mut writer) = tokio::io::split(client);
         // One that has read enough may answer and close before it has everything.
         let asking = async { drop(writer.write_all(request).await) };

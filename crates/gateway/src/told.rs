@@ -27,14 +27,17 @@ impl Gateway {
     /// Notes a registration that was refused (S-35); whether it was let in is for the poll to say.
     pub(crate) fn registered(&self, answer: &Result<Accepted, RegisterError>, peer: &Peer) {
         match answer {
-            Ok(Accepted { is_refused: false, .. })
-            | Err(
+            Ok(Accepted { is_refused: false, .. }) => peer.standing.known(),
+            Err(
                 RegisterError::UnknownService
                 | RegisterError::Challenge { .. }
                 | RegisterError::Fault(_),
             ) => {}
-            Ok(Accepted { is_refused: true, .. })
-            | Err(RegisterError::Rejected(..) | RegisterError::Network(_)) => {
+            Ok(Accepted { is_refused: true, .. }) => {
+                peer.standing.known();
+                peer.standing.refused();
+            }
+            Err(RegisterError::Rejected(..) | RegisterError::Network(_)) => {
                 peer.standing.refused();
             }
         }
@@ -48,7 +51,7 @@ impl Gateway {
                 RegistrationStatus::Disabled => peer.standing.refused(),
                 RegistrationStatus::Assigning
                 | RegistrationStatus::Failed
-                | RegistrationStatus::Unassigned => {}
+                | RegistrationStatus::Unassigned => peer.standing.known(),
             },
             Ok(Polled::Disabled(_)) | Err(PollError::Stranger(_)) => peer.standing.refused(),
             Err(

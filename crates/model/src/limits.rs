@@ -129,6 +129,15 @@ pub const SESSION_IDLE_MAX: Duration = Duration::from_secs(1767);
 pub const HANDSHAKES_MAX: usize = 512;
 /// TLS handshakes under way at once from one address; half of all, so that a slow one leaves room.
 pub const HANDSHAKES_PER_ADDRESS_MAX: usize = HANDSHAKES_MAX / 2;
+/// Connections of one address of whose clients nothing is known yet. Source: ours; devices that
+/// share one are each known a moment after their handshake.
+pub const STRANGERS_PER_ADDRESS_MAX: usize = 512;
+/// How long a device may stay at a provisioning service that does not let it in. Source: ours;
+/// SDKs register at once, and poll a refusal within seconds.
+pub const STRANGER_STAYS_MAX: Duration = Duration::from_secs(60);
+/// Bytes of an MQTT packet at a provisioning service: more than a message, so that one which is
+/// too large is answered.
+pub const DPS_PACKET_BYTES_MAX: usize = 128 * 1024;
 /// Connections open at once. Source: ours; a configured value replaces it.
 pub const CONNECTIONS_MAX: usize = 100_000;
 /// Connections of refused addresses that are served in a second, by default. Source: ours.

@@ -256,6 +256,11 @@ impl Connection {
         Ok(())
     }
 
+    /// Bounds the packets that come from now on.
+    pub fn limit_packets(&mut self, packet_bytes_max: usize) {
+        self.limits.session.packet_bytes_max = packet_bytes_max;
+    }
+
     /// MQTT 3.1.1 §3.1.2.10: one and a half times the keep-alive, in seconds; 0 is no promise.
     fn silence_max(&self, keep_alive_s: u16) -> Duration {
         match keep_alive_s {

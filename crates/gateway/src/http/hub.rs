@@ -214,7 +214,10 @@ async fn send(
     let from = asked.peer.address.ip();
     let connecting = Connecting { hub: host.clone(), named, device_id, from, evidence };
     match gateway.service.send(connecting, message).await {
-        Ok(()) => Ok(Reply::empty(204)),
+        Ok(()) => {
+            asked.peer.standing.let_in();
+            Ok(Reply::empty(204))
+        }
         Err(SendError::Refused(error)) => Err(faults::connect(&error)),
         Err(SendError::Telemetry(error)) => Err(faults::telemetry(&error)),
     }

@@ -12,6 +12,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::counters::Counters;
 use super::storm::{Standing, Storm, Turn};
 
+/// Strangers that an address may have however little room there is.
+const STRANGERS_MIN: usize = 8;
+
 /// How many connections may be open, and how many of them in their handshake.
 ///
 /// Clones share the same room.
@@ -19,7 +22,9 @@ use super::storm::{Standing, Storm, Turn};
 pub struct Capacity {
     connections: Arc<Semaphore>,
     handshakes: Arc<Semaphore>,
-    handshakes_by_address: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    handshakes_by_address: Counts,
+    strangers_by_address: Counts,
+    strangers_max: usize,
     was_full: Arc<AtomicBool>,
     waiting: Arc<Semaphore>,
     storm: Option<Arc<Storm>>,
@@ -35,6 +40,9 @@ impl Capacity {
             connections: room(connections_max),
             handshakes: room(handshakes_max),
             handshakes_by_address: Arc::default(),
+            strangers_by_address: Arc::default(),
+            strangers_max: (connections_max / 2)
+                .clamp(STRANGERS_MIN, limits::STRANGERS_PER_ADDRESS_MAX),
             was_full: Arc::default(),
             waiting: room(connections_max - connections_max / 4),
             storm: None,
@@ -66,25 +74,17 @@ impl Capacity {
     }
 
     /// Waits for a place among the connections, then for one among the handshakes; none for an
-    /// address that has its share of handshakes under way already.
+    /// address that has its share of handshakes or of strangers already. One address, or one IPv6
+    /// network of a site, can not keep all others out by being slow or by being silent.
     pub(super) async fn admit(&self, address: IpAddr, counters: &Counters) -> Option<Places> {
-        let share = self.share_of(address)?;
+        let network = network(address);
+        let handshakes_max = limits::HANDSHAKES_PER_ADDRESS_MAX;
+        let handshake = Share::of(&self.handshakes_by_address, network, handshakes_max)?;
+        let stranger = Share::of(&self.strangers_by_address, network, self.strangers_max)?;
         let connection = self.place_for_connection(counters).await;
         let permit = place(&self.handshakes).await;
-        Some(Places { connection, handshake: HandshakePlace { _permit: permit, _share: share } })
-    }
-
-    /// Counts a handshake of this address. One address, or one IPv6 network of a site, can not
-    /// keep all others out by being slow.
-    fn share_of(&self, address: IpAddr) -> Option<Share> {
-        let network = network(address);
-        let mut counts = locked(&self.handshakes_by_address);
-        let count = counts.entry(network).or_default();
-        if *count >= limits::HANDSHAKES_PER_ADDRESS_MAX {
-            return None;
-        }
-        *count += 1;
-        Some(Share { network, counts: Arc::clone(&self.handshakes_by_address) })
+        let handshake = HandshakePlace { _permit: permit, _share: handshake };
+        Some(Places { connection, handshake, stranger })
     }
 
     /// Waits for a place among the connections, and says so in the log at most once per burst.
@@ -112,6 +112,8 @@ impl Default for Capacity {
 pub(super) struct Places {
     pub(super) connection: Place,
     pub(super) handshake: HandshakePlace,
+    /// Free again once its client is known.
+    pub(super) stranger: Share,
 }
 
 /// A place among the handshakes, and in its address's share of them; free again when dropped.
@@ -121,11 +123,25 @@ pub(super) struct HandshakePlace {
     _share: Share,
 }
 
-/// One handshake of an address.
+type Counts = Arc<Mutex<HashMap<IpAddr, usize>>>;
+
+/// One of those that an address may have at once; free again when dropped.
 #[derive(Debug)]
-struct Share {
+pub(super) struct Share {
     network: IpAddr,
-    counts: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    counts: Counts,
+}
+
+impl Share {
+    fn of(counts: &Counts, network: IpAddr, max: usize) -> Option<Self> {
+        let mut taken = locked(counts);
+        let count = taken.entry(network).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Self { network, counts: Arc::clone(counts) })
+    }
 }
 
 impl Drop for Share {
@@ -140,7 +156,7 @@ impl Drop for Share {
     }
 }
 
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+pub(super) fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     match mutex.lock() {
         Ok(guard) => guard,
         Err(poisoned) => poisoned.into_inner(),
@@ -187,6 +203,29 @@ mod tests {
         assert!(capacity.admit(other, &counters).await.is_some());
         held.pop();
         assert!(capacity.admit(slow, &counters).await.is_some());
+    }
+
+    #[tokio::test]
+    async fn s_35_one_address_of_strangers_leaves_connections_for_the_others() {
+        for (room, max) in [(32, 16), (100_000, limits::STRANGERS_PER_ADDRESS_MAX)] {
+            let capacity = Capacity::new(room, 8);
+            let counters = Counters::default();
+            let [one, other]: [IpAddr; 2] = ["192.0.2.1", "192.0.2.2"].map(|a| a.parse().unwrap());
+            let mut known = Vec::new();
+            for _ in 0..max {
+                let Places { connection, stranger, .. } =
+                    capacity.admit(one, &counters).await.unwrap();
+                let standing = Standing::default();
+                standing.is_stranger(stranger);
+                known.push((connection, standing));
+            }
+            assert!(capacity.admit(one, &counters).await.is_none(), "{room}");
+            assert!(capacity.admit(other, &counters).await.is_some(), "{room}");
+            known[0].1.known();
+            assert!(capacity.admit(one, &counters).await.is_some(), "its device is known");
+            drop(known.pop());
+            assert!(capacity.admit(one, &counters).await.is_some(), "it left");
+        }
     }
 
     #[test]

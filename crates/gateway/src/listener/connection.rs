@@ -83,7 +83,8 @@ impl Connection {
         standing: Standing,
         places: Places,
     ) {
-        let Places { connection: _place, handshake: handshake_place } = places;
+        let Places { connection: _place, handshake: handshake_place, stranger } = places;
+        standing.is_stranger(stranger);
         let started = Instant::now();
         let handshake =
             timeout(self.handshake_timeout, handshake(tcp, address, standing, &self.tls));

@@ -18,6 +18,8 @@ use std::time::Duration;
 use model::{Pace, limits};
 use tokio::time::Instant;
 
+use super::capacity::{Share, locked};
+
 /// Refusals in a row after which an address waits: a slip of an operator is none yet.
 const REFUSALS_IN_A_ROW: u8 = 2;
 /// How long an address is remembered after its last refusal, or after the last device of a shared
@@ -152,56 +154,76 @@ impl Storm {
     }
 
     fn locked(&self) -> MutexGuard<'_, Refusals> {
-        match self.refusals.lock() {
-            Ok(guard) => guard,
-            Err(poisoned) => poisoned.into_inner(),
-        }
+        locked(&self.refusals)
     }
 }
 
-/// What becomes of a connection's device, told to whoever lets its address in next time.
+/// What becomes of a connection's client, told to whoever lets its address in next time.
 ///
 /// Each of the two counts once a connection.
 #[derive(Clone, Debug, Default)]
-pub struct Standing(Option<Arc<Told>>);
+pub struct Standing(Arc<Told>);
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Told {
-    storm: Arc<Storm>,
-    network: IpAddr,
+    storm: Option<(Arc<Storm>, IpAddr)>,
     said: AtomicU8,
+    /// Held until its client is known.
+    stranger: Mutex<Option<Share>>,
 }
 
 const REFUSED: u8 = 1;
 const LET_IN: u8 = 2;
+const KNOWN: u8 = 4;
 
 impl Standing {
     pub(super) fn of(storm: Option<&Arc<Storm>>, network: IpAddr) -> Self {
-        let told = |storm: &Arc<Storm>| {
-            Arc::new(Told { storm: Arc::clone(storm), network, said: AtomicU8::new(0) })
-        };
-        Self(storm.map(told))
+        let storm = storm.map(|storm| (Arc::clone(storm), network));
+        Self(Arc::new(Told { storm, ..Told::default() }))
     }
 
-    /// Its device was refused.
+    pub(super) fn is_stranger(&self, share: Share) {
+        *self.stranger() = Some(share);
+    }
+
+    /// Its client was refused.
     pub fn refused(&self) {
-        if let Some(told) = self.first(REFUSED) {
-            let now = told.storm.began.elapsed();
-            told.storm.locked().refused(told.network, now);
+        if self.first(REFUSED)
+            && let Some((storm, network)) = &self.0.storm
+        {
+            storm.locked().refused(*network, storm.began.elapsed());
+        }
+    }
+
+    /// Its client has shown who it is, whatever is thought of it.
+    pub fn known(&self) {
+        if self.first(KNOWN) {
+            drop(self.stranger().take());
         }
     }
 
     /// Its device has a hub or is on it, or its operator's key is good.
     pub fn let_in(&self) {
-        if let Some(told) = self.first(LET_IN) {
-            let now = told.storm.began.elapsed();
-            told.storm.locked().let_in(told.network, now);
+        self.known();
+        if self.first(LET_IN)
+            && let Some((storm, network)) = &self.0.storm
+        {
+            storm.locked().let_in(*network, storm.began.elapsed());
         }
     }
 
-    fn first(&self, what: u8) -> Option<&Told> {
-        let told = self.0.as_deref()?;
-        (told.said.fetch_or(what, Ordering::Relaxed) & what == 0).then_some(told)
+    /// Whether its client is known and welcome, as far as is known yet.
+    pub fn may_stay(&self) -> bool {
+        let said = self.0.said.load(Ordering::Relaxed);
+        said & LET_IN != 0 || said & (KNOWN | REFUSED) == KNOWN
+    }
+
+    fn first(&self, what: u8) -> bool {
+        self.0.said.fetch_or(what, Ordering::Relaxed) & what == 0
+    }
+
+    fn stranger(&self) -> MutexGuard<'_, Option<Share>> {
+        locked(&self.0.stranger)
     }
 }
 
@@ -252,6 +274,20 @@ mod tests {
             Turn::After(limits::REFUSED_CONNECTION_WAIT_MAX),
             "what is dropped takes no turn"
         );
+    }
+
+    #[test]
+    fn s_35_who_is_known_may_stay_unless_it_is_refused() {
+        let said = |what: &[fn(&Standing)]| {
+            let standing = Standing::default();
+            what.iter().for_each(|say| say(&standing));
+            standing.may_stay()
+        };
+        assert!(!said(&[]));
+        assert!(!said(&[Standing::refused]));
+        assert!(said(&[Standing::known]));
+        assert!(!said(&[Standing::known, Standing::refused]), "a disabled device");
+        assert!(said(&[Standing::refused, Standing::let_in]), "it was enabled again");
     }
 
     #[test]

@@ -3,6 +3,8 @@
 mod dps;
 mod hub;
 mod sign_in;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -77,6 +79,7 @@ pub async fn serve<S>(
         connection: Connection::new(connection_limits(), Duration::ZERO),
         epoch: Instant::now(),
         client: Client::Nobody,
+        judged_at: None,
     };
     let reason = driver.run(stream, shutdown).await;
     tracing::debug!(peer.address = %driver.peer.address, %reason, "MQTT connection ended");
@@ -104,6 +107,8 @@ struct Driver {
     connection: Connection,
     epoch: Instant,
     client: Client,
+    /// When a device that its provisioning service has not let in has to go.
+    judged_at: Option<Instant>,
 }
 
 /// What the loop woke up for.
@@ -111,6 +116,7 @@ enum Woken {
     Read(std::io::Result<usize>),
     Deadline,
     Hub(hub::Woken),
+    Judged,
     Shutdown,
 }
 
@@ -145,6 +151,13 @@ impl Driver {
                     // An acknowledgement that nobody waits for is a fault of ours, not the peer's.
                     if let Some(Err(error)) = packet_id.map(|id| self.connection.acknowledge(id)) {
                         tracing::warn!(%error, "a message was acknowledged twice");
+                    }
+                }
+                Woken::Judged => {
+                    self.judged_at = None;
+                    if !self.peer.standing.may_stay() {
+                        self.peer.standing.refused();
+                        self.end();
                     }
                 }
                 Woken::Hub(hub::Woken::MustEnd) | Woken::Shutdown => self.end(),
@@ -201,6 +214,7 @@ impl Driver {
         let wants_input = self.connection.wants_input();
         let deadline = self.connection.next_deadline().map(|at| self.epoch + at);
         let sleep_until = deadline.unwrap_or(self.epoch);
+        let judged_at = self.judged_at;
         buffer.clear();
         let client = &mut self.client;
         let of_hub = async {
@@ -215,6 +229,9 @@ impl Driver {
             () = shutdown.cancelled() => Woken::Shutdown,
             read = stream.read_buf(buffer), if wants_input => Woken::Read(read),
             () = tokio::time::sleep_until(sleep_until), if deadline.is_some() => Woken::Deadline,
+            () = tokio::time::sleep_until(judged_at.unwrap_or(self.epoch)), if judged_at.is_some() => {
+                Woken::Judged
+            }
         }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use attestation::sas::SasToken;
 use attestation::x509::Certificate;
 use dialect::mqtt::{Addressee, Credential, Refusal, SignIn, addressee};
-use model::{HostName, IdScope};
+use model::{HostName, IdScope, limits};
 use mqtt::{ConnectRefusal, ConnectRequest, SessionPresent};
 use service::Endpoint;
 use tokio::time::Instant;
@@ -67,8 +67,13 @@ impl Driver {
         });
         let answered = match client {
             Ok(client) => {
-                if matches!(client, Client::Hub(_)) {
-                    self.peer.standing.let_in();
+                match client {
+                    Client::Hub(_) => self.peer.standing.let_in(),
+                    Client::Dps(_) => {
+                        self.connection.limit_packets(limits::DPS_PACKET_BYTES_MAX);
+                        self.judged_at = Some(Instant::now() + limits::STRANGER_STAYS_MAX);
+                    }
+                    Client::Nobody => {}
                 }
                 self.client = client;
                 let now = self.epoch.elapsed();
