@@ -1,7 +1,7 @@
 //! One HTTPS request to somebody else: to a webhook, or to a hub that lives elsewhere.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use http_body_util::{BodyExt, Full, Limited};
@@ -39,10 +39,19 @@ pub(crate) async fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, 
     let found = tokio::net::lookup_host((host, port)).await;
     let found: Vec<_> = found
         .map_err(|error| Miss::Passing(format!("{host} can not be looked up: {error}")))?
+        .filter(|found| !is_link_local(found.ip()))
         .collect();
     match found.is_empty() {
         false => Ok(found),
-        true => Err(Miss::Passing(format!("{host} has no address"))),
+        true => Err(Miss::Passing(format!("{host} has no address but link-local ones"))),
+    }
+}
+
+/// Where the metadata of cloud machines is, and nothing that an operator means.
+fn is_link_local(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => ip.is_link_local(),
+        IpAddr::V6(ip) => ip.is_unicast_link_local(),
     }
 }
 
@@ -83,5 +92,21 @@ pub(crate) async fn exchange(
     tokio::select! {
         answer = exchange => answer,
         Err(error) = connection => Err(lost(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn nothing_at_a_link_local_address_is_called() {
+        for host in ["169.254.169.254", "::ffff:169.254.169.254", "fe80::1"] {
+            let miss = addresses(host, 443).await.unwrap_err();
+            assert!(matches!(&miss, Miss::Passing(because) if because.contains("link-local")));
+        }
+        for host in ["127.0.0.1", "10.1.2.3", "::1"] {
+            assert_eq!(addresses(host, 443).await.unwrap().len(), 1, "{host}");
+        }
     }
 }
