@@ -41,7 +41,24 @@ pub struct Trust {
     /// Whether one may be asked at an address that is not of the public Internet.
     pub private_addresses: bool,
     /// What requests are signed with, by the Standard Webhooks specification.
-    pub signing_key: Option<SymmetricKey>,
+    pub signing_keys: SigningKeys,
+}
+
+/// The secrets that are shared with webhooks; each request is signed with every one of its host's.
+#[derive(Clone, Debug, Default)]
+pub struct SigningKeys {
+    /// Of these hosts alone, in lower case, so that none of them can sign for another one.
+    pub of_hosts: Vec<(String, SymmetricKey)>,
+    /// Of all other hosts.
+    pub of_others: Vec<SymmetricKey>,
+}
+
+impl SigningKeys {
+    fn of(&self, host: &str) -> Vec<&SymmetricKey> {
+        let own = self.of_hosts.iter().filter(|(of, _)| of.eq_ignore_ascii_case(host));
+        let own: Vec<_> = own.map(|(_, key)| key).collect();
+        if own.is_empty() { self.of_others.iter().collect() } else { own }
+    }
 }
 
 /// A client of webhooks.
@@ -123,8 +140,9 @@ impl Client {
         body: &Bytes,
     ) -> Result<Request<Full<Bytes>>, Miss> {
         let mut request = addressed(Method::POST, url)?.header(header::CONTENT_TYPE, media_type);
-        if let Some(key) = &self.trust.signing_key {
-            for (name, value) in signature(key, id, self.clock.now().unix_seconds(), body) {
+        let keys = self.trust.signing_keys.of(url.host().unwrap_or_default());
+        if !keys.is_empty() {
+            for (name, value) in signature(&keys, id, self.clock.now().unix_seconds(), body) {
                 request = request.header(name, value);
             }
         }
@@ -193,13 +211,18 @@ fn whole(request: Builder, body: Bytes) -> Result<Request<Full<Bytes>>, Miss> {
 }
 
 /// The headers of the Standard Webhooks specification, version 1, symmetric.
-fn signature(key: &SymmetricKey, id: &str, at: i64, body: &[u8]) -> [(&'static str, String); 3] {
+fn signature(
+    keys: &[&SymmetricKey],
+    id: &str,
+    at: i64,
+    body: &[u8],
+) -> [(&'static str, String); 3] {
     let signed = [format!("{id}.{at}.").as_bytes(), body].concat();
-    let mac = STANDARD.encode(key.sign(&signed));
+    let macs = keys.iter().map(|key| format!("v1,{}", STANDARD.encode(key.sign(&signed))));
     [
         ("webhook-id", id.to_owned()),
         ("webhook-timestamp", at.to_string()),
-        ("webhook-signature", format!("v1,{mac}")),
+        ("webhook-signature", macs.collect::<Vec<_>>().join(" ")),
     ]
 }
 

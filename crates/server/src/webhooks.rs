@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use attestation::SymmetricKey;
-use gateway::webhooks::Trust;
+use gateway::webhooks::{SigningKeys, Trust};
 use rustls::crypto::aws_lc_rs::default_provider;
 use rustls::{ClientConfig, RootCertStore};
 use rustls_pki_types::CertificateDer;
@@ -25,19 +25,17 @@ pub(crate) fn trust(webhooks: &Webhooks) -> Result<Trust, Vec<String>> {
         Some(file) => roots(file).map_err(|fault| format!("webhooks.ca_file: {fault}")),
         None => Ok(of_the_machine()),
     };
-    let key = match &webhooks.signing_key_file {
-        Some(file) => {
-            key(file).map(Some).map_err(|fault| format!("webhooks.signing_key_file: {fault}"))
-        }
-        None => Ok(None),
+    let keys = match &webhooks.signing_key_file {
+        Some(file) => keys(file).map_err(|fault| format!("webhooks.signing_key_file: {fault}")),
+        None => Ok(SigningKeys::default()),
     };
-    match (roots, key) {
-        (Ok(roots), Ok(signing_key)) => Ok(Trust {
+    match (roots, keys) {
+        (Ok(roots), Ok(signing_keys)) => Ok(Trust {
             tls: Arc::new(client(roots).map_err(|error| vec![format!("webhooks: {error}")])?),
             private_addresses: webhooks.private_addresses,
-            signing_key,
+            signing_keys,
         }),
-        (roots, key) => Err(roots.err().into_iter().chain(key.err()).collect()),
+        (roots, keys) => Err(roots.err().into_iter().chain(keys.err()).collect()),
     }
 }
 
@@ -93,13 +91,35 @@ pub(crate) fn roots(file: &Path) -> Result<RootCertStore, String> {
     }
 }
 
-fn key(file: &Path) -> Result<SymmetricKey, String> {
+/// A secret a line, behind the host that it is for, or alone for all that have none.
+fn keys(file: &Path) -> Result<SigningKeys, String> {
     let text = fs::read_to_string(file).map_err(|error| format!("{}: {error}", file.display()))?;
-    let secret = text.trim();
-    let secret = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
-    SymmetricKey::from_base64(secret).map_err(|error| {
-        format!("{}: {error}; write {SECRET_PREFIX} and 24 to 64 bytes in base64", file.display())
-    })
+    let mut keys = SigningKeys::default();
+    for (line, number) in text.lines().map(str::trim).zip(1..) {
+        if line.is_empty() || line.starts_with('#') {
+            continue;
+        }
+        let (host, secret) = match line.split_once(char::is_whitespace) {
+            Some((host, secret)) => (Some(host), secret.trim_start()),
+            None => (None, line),
+        };
+        let secret = secret.strip_prefix(SECRET_PREFIX).unwrap_or(secret);
+        let key = SymmetricKey::from_base64(secret).map_err(|error| {
+            format!(
+                "{}, line {number}: {error}; write {SECRET_PREFIX} and 16 to 64 bytes in base64, \
+                 behind the host that it is for or alone",
+                file.display()
+            )
+        })?;
+        match host {
+            Some(host) => keys.of_hosts.push((host.to_ascii_lowercase(), key)),
+            None => keys.of_others.push(key),
+        }
+    }
+    match keys.of_hosts.is_empty() && keys.of_others.is_empty() {
+        true => Err(format!("{}: it has no secret", file.display())),
+        false => Ok(keys),
+    }
 }
 
 #[cfg(test)]
@@ -125,9 +145,17 @@ mod tests {
         assert!(!told[1].contains("no base64"), "{told:?}");
         let made = rcgen::generate_simple_self_signed(["a.test".to_owned()]).unwrap();
         fs::write(&ca, made.cert.pem()).unwrap();
-        fs::write(&secret, "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw\n").unwrap();
+        fs::write(&secret, "# of nobody\n\n").unwrap();
+        assert!(faults(&webhooks)[0].contains("it has no secret"));
+        const KEY: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+        fs::write(&secret, format!("{KEY}\nA.test\t {KEY}\n{KEY}\nb.test no base64")).unwrap();
+        let told = faults(&webhooks);
+        assert!(told[0].contains("secret, line 4: ") && !told[0].contains("no base64"), "{told:?}");
+        fs::write(&secret, format!("{KEY}\nA.test\t {KEY}\n{KEY}")).unwrap();
         let trust = trust(&webhooks).map_err(|faults| panic!("{faults:?}")).unwrap();
-        assert!(trust.private_addresses && trust.signing_key.is_some());
+        assert!(trust.private_addresses);
+        assert_eq!(trust.signing_keys.of_others.len(), 2);
+        assert_eq!(trust.signing_keys.of_hosts[0].0, "a.test");
         fs::remove_dir_all(&dir).unwrap();
     }
 }

@@ -78,7 +78,11 @@ impl Webhook {
             .unwrap()
             .with_root_certificates(self.roots.clone())
             .with_no_client_auth();
-        let trust = Trust { tls: Arc::new(tls), private_addresses: true, signing_key: None };
+        let trust = Trust {
+            tls: Arc::new(tls),
+            private_addresses: true,
+            signing_keys: SigningKeys::default(),
+        };
         Client::new(trust, Arc::new(Noon))
     }
 
@@ -156,7 +160,7 @@ async fn requests_are_signed_as_standard_webhooks_says() {
     let mut client = webhook.client();
     // The specification's own example key.
     let key = SymmetricKey::from_base64("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-    client.trust.signing_key = Some(key.clone());
+    client.trust.signing_keys.of_others.push(key.clone());
     webhook.ask(&client).await.unwrap();
     let asked = webhook.asked().remove(0);
     let (head, body) = asked.split_once("\r\n\r\n").unwrap();
@@ -169,6 +173,30 @@ async fn requests_are_signed_as_standard_webhooks_says() {
     ] {
         assert!(head.lines().any(|found| found == line), "{line}\n{head}");
     }
+}
+
+#[tokio::test]
+async fn two_receivers_have_two_secrets_and_each_may_have_a_next_one() {
+    let key = |byte: u8| SymmetricKey::from_base64(&STANDARD.encode([byte; 32])).unwrap();
+    let signed = async |keys: SigningKeys| {
+        let webhook = Webhook::new(&[answer(200, "", CHOICE)]).await;
+        let mut client = webhook.client();
+        client.trust.signing_keys = keys;
+        webhook.ask(&client).await.unwrap();
+        let asked = webhook.asked().remove(0);
+        let (head, body) = asked.split_once("\r\n\r\n").unwrap();
+        let found = head.lines().find_map(|line| line.strip_prefix("webhook-signature: "));
+        (found.unwrap_or_default().to_owned(), format!("5.op.1790000000.{body}"))
+    };
+    let mac = |byte, text: &str| format!("v1,{}", STANDARD.encode(key(byte).sign(text.as_bytes())));
+    let own = |byte| ("LocalHost".to_owned(), key(byte));
+    let other = ("other.test".to_owned(), key(9));
+    let of_hosts = vec![own(1), other.clone(), own(2)];
+    let (found, text) = signed(SigningKeys { of_hosts, of_others: vec![key(3)] }).await;
+    assert_eq!(found, format!("{} {}", mac(1, &text), mac(2, &text)));
+    let (found, text) =
+        signed(SigningKeys { of_hosts: vec![other], of_others: vec![key(3)] }).await;
+    assert_eq!(found, mac(3, &text));
 }
 
 #[tokio::test]
@@ -257,7 +285,7 @@ async fn an_event_is_sent_signed_in_structured_mode() {
     let webhook = Webhook::new(&[answer(204, "", "")]).await;
     let mut client = webhook.client();
     let key = SymmetricKey::from_base64("MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
-    client.trust.signing_key = Some(key.clone());
+    client.trust.signing_keys.of_others.push(key.clone());
     let sent = service::Announcer::send(&client, &endpoint(&webhook), &told()).await;
     assert_eq!(sent, Outcome::Taken);
     let asked = webhook.asked().remove(0);
