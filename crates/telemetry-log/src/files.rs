@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use crate::error::at;
+use crate::limits::FREE_BYTES_MIN;
 
 /// What the writer does to a segment's file; a seam for tests of failing disks.
 pub(crate) trait Disk: Send + Sync {
@@ -17,12 +18,24 @@ pub(crate) struct RealDisk;
 
 impl Disk for RealDisk {
     fn write(&self, file: &mut File, bytes: &[u8]) -> io::Result<()> {
+        let disk = rustix::fs::fstatvfs(&*file)?;
+        let free = disk.f_bavail.saturating_mul(disk.f_frsize);
+        let wanted = u64::try_from(bytes.len()).unwrap_or(u64::MAX);
+        if free < kept_free(disk.f_blocks.saturating_mul(disk.f_frsize)).saturating_add(wanted) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         file.write_all(bytes)
     }
 
     fn sync(&self, file: &File) -> io::Result<()> {
         file.sync_data()
     }
+}
+
+/// Bytes of a disk that telemetry leaves to others: a device that fills it must not keep an operator
+/// from shutting it out.
+fn kept_free(disk_bytes: u64) -> u64 {
+    FREE_BYTES_MIN.min(disk_bytes / 8)
 }
 
 /// Makes a directory, mode 0700, and its parents, unless it is there.
@@ -59,4 +72,17 @@ pub(crate) fn write_whole(directory: &Path, name: &str, text: &str) -> io::Resul
     file.write_all(text.as_bytes()).and_then(|()| file.sync_all()).map_err(at(&draft))?;
     fs::rename(&draft, &path).map_err(at(&path))?;
     sync_directory(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn telemetry_leaves_room_on_large_disks_and_on_small_ones() {
+        const MIB: u64 = 1024 * 1024;
+        assert_eq!(kept_free(1_000_000 * MIB), 64 * MIB);
+        assert_eq!(kept_free(512 * MIB), 64 * MIB);
+        assert_eq!(kept_free(24 * MIB), 3 * MIB);
+    }
 }

@@ -96,6 +96,8 @@ fn register_without_end(fleet: &Fleet, round: u32, lane: u32) -> Acknowledged {
 
 /// The data directory's file system, in megabytes.
 const DISK_MB: u32 = 12;
+/// A message of telemetry, as large as they may be but for a few.
+const MESSAGE_BYTES: usize = 200 * 1024;
 /// What lies about there, and can be removed.
 const FILLER_BYTES: usize = 3 * 1024 * 1024;
 
@@ -179,6 +181,46 @@ fn a_full_disk_refuses_clearly_and_loses_nothing() {
         server.start_again();
         fleet.assert_kept(&kept);
         fleet.assert_identities(&server, &kept);
+    });
+}
+
+/// Sends telemetry until there is no room for it.
+fn fill_with_telemetry(server: &Server, device: &str, key: &str) {
+    let token = sas_token(&format!("{HUB1}/devices/{device}"), key, in_seconds(600), None);
+    let mut wire = Tls::trusting(&server.ca()).connect(HUB1, 443);
+    let head = format!(
+        "POST /devices/{device}/messages/events?api-version=2021-04-12 HTTP/1.1\r\n\
+         Host: {HUB1}\r\nAuthorization: {token}\r\nContent-Length: {MESSAGE_BYTES}\r\n\r\n"
+    );
+    let request = [head.as_bytes(), &[b'x'; MESSAGE_BYTES]].concat();
+    for count in 0..DISK_MB * 1024 * 1024 / u32::try_from(MESSAGE_BYTES).unwrap() {
+        wire.try_send(&request).unwrap();
+        let reply = wire.try_reply().unwrap();
+        if reply.status != 204 {
+            println!("full after {count} messages: {} {}", reply.status, reply.body);
+            assert_eq!(reply.status, 503);
+            return;
+        }
+    }
+    panic!("the disk of {DISK_MB} MB took all");
+}
+
+#[test]
+fn a_disk_that_telemetry_filled_still_takes_a_disable_after_a_restart() {
+    world(|world| {
+        small_disk(world);
+        let mut server = Server::start(world);
+        let hub = server.hub("hub1");
+        let made = hub.put("/devices/noisy", &json!({"deviceId": "noisy"})).expect(200);
+        let key = made["authentication"]["symmetricKey"]["primaryKey"].as_str().unwrap();
+        fill_with_telemetry(&server, "noisy", key);
+        assert!(server.stop().success(), "it ends well when asked to");
+        server.start_again();
+        fill_with_telemetry(&server, "noisy", key);
+        let mut disabled = made.clone();
+        disabled["status"] = json!("disabled");
+        hub.put_if_match("/devices/noisy", "*", &disabled).expect(200);
+        assert_eq!(hub.get("/devices/noisy").expect(200)["status"], "disabled");
     });
 }
 
