@@ -12,6 +12,7 @@ mod entries;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs;
 use std::path::Path;
@@ -19,7 +20,7 @@ use std::path::Path;
 use attestation::SymmetricKey;
 use attestation::x509::Certificate;
 use hub::draft::DeviceDraft;
-use model::{CertificateName, HostName, IdScope, PolicyName, ServiceName};
+use model::{CertificateName, HostName, IdScope, PolicyName, RegionName, ServiceName};
 use provisioning::draft::{GroupDraft, IndividualDraft};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::possession::Vouched;
@@ -174,6 +175,7 @@ struct LinkRead {
     name: Option<String>,
     allocation_weight: Option<u32>,
     apply_allocation_policy: Option<bool>,
+    latencies: Option<toml::Table>,
 }
 
 #[derive(Default, Deserialize)]
@@ -363,12 +365,25 @@ impl Source<'_> {
         let plain = |text: &str| Ok::<_, std::convert::Infallible>(text.to_owned());
         let hub = self.demanded(read.name.as_deref(), at, "name", plain)?;
         let request = LinkRequest {
-            allocation_weight: read.allocation_weight.unwrap_or(1),
-            apply_allocation_policy: read.apply_allocation_policy.unwrap_or(true),
+            allocation_weight: read.allocation_weight,
+            apply_allocation_policy: read.apply_allocation_policy,
             connection: None,
-            latencies: Default::default(),
+            latencies: read.latencies.map(|read| self.latencies(read, &format!("{at}.latencies"))),
         };
         Some(Link { hub, request })
+    }
+
+    fn latencies(&mut self, read: toml::Table, at: &str) -> BTreeMap<RegionName, u32> {
+        let mut latencies = BTreeMap::new();
+        for (name, value) in read {
+            let at = format!("{at}.{name}");
+            let region = RegionName::parse(&name).map_err(|because| self.fault(&at, because));
+            let milliseconds = field(value, &at, &mut self.faults);
+            if let (Ok(region), Some(milliseconds)) = (region, milliseconds) {
+                latencies.insert(region, milliseconds);
+            }
+        }
+        latencies
     }
 
     fn keys(&mut self, value: toml::Value, at: &str) -> Option<PolicyKeys> {

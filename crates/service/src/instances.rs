@@ -53,28 +53,17 @@ pub struct HubRequest {
     pub network: NetworkRequest,
 }
 
-/// What an operator may say of a linked hub.
-#[derive(Clone, Debug)]
+/// What an operator may say of a linked hub; what is not said stays as it is.
+#[derive(Clone, Debug, Default)]
 pub struct LinkRequest {
-    /// 1..=1000.
-    pub allocation_weight: u32,
-    /// Whether an allocation may choose it.
-    pub apply_allocation_policy: bool,
+    /// 1..=1000; 1 for a new link.
+    pub allocation_weight: Option<u32>,
+    /// Whether an allocation may choose it; one may choose a new link.
+    pub apply_allocation_policy: Option<bool>,
     /// How its registry is reached, for a hub that lives elsewhere.
     pub connection: Option<Connection>,
-    /// Milliseconds from each region; 0..=60000.
-    pub latencies: BTreeMap<RegionName, u32>,
-}
-
-impl Default for LinkRequest {
-    fn default() -> Self {
-        Self {
-            allocation_weight: 1,
-            apply_allocation_policy: true,
-            connection: None,
-            latencies: BTreeMap::new(),
-        }
-    }
+    /// Milliseconds from each region, all of them; 0..=60000.
+    pub latencies: Option<BTreeMap<RegionName, u32>>,
 }
 
 /// What a connection string names.
@@ -321,7 +310,7 @@ impl Service {
         self.apply(commit).await.map(|_| ())
     }
 
-    /// Links a hub to a provisioning service, or changes the link.
+    /// Links a hub to a provisioning service, or changes of the link what is said.
     ///
     /// # Errors
     /// [`ApiError::NotFound`] for the service; `Invalid` for a hub that is neither here nor named
@@ -338,33 +327,41 @@ impl Service {
         if !is_here && reserved.contains(&hub.as_str()) {
             return Err(ApiError::Invalid(format!("hostName: {hub} is of this server")));
         }
-        if !(1..=1000).contains(&request.allocation_weight) {
+        if request.allocation_weight.is_some_and(|weight| !(1..=1000).contains(&weight)) {
             return Err(ApiError::Invalid("allocationWeight: is not in 1..=1000".to_owned()));
         }
         let max = limits::LATENCY_MILLISECONDS_MAX;
         let slow = |(_, latency): &(&RegionName, &u32)| **latency > max;
-        if let Some((region, latency)) = request.latencies.iter().find(slow) {
+        if let Some((region, latency)) = request.latencies.iter().flatten().find(slow) {
             return Err(ApiError::Invalid(format!(
                 "latencies: {latency} from {region} is over {max} milliseconds"
             )));
         }
         self.change_dps(call, name, ("dps.link", name.as_str()), |dps| {
-            let before = dps.linked_hubs.len();
             let remote = match is_here {
                 true => None,
                 false => Some(remote(hub, request.connection.as_ref(), dps.remote(hub))?),
             };
+            let old = dps.linked_hubs.iter().position(|linked| linked.host == *hub);
+            let old = old.map(|at| dps.linked_hubs.remove(at));
+            let weight = request.allocation_weight;
+            let applies = request.apply_allocation_policy;
+            let latencies = request.latencies.clone();
             let link = LinkedHub {
                 host: hub.clone(),
-                allocation_weight: request.allocation_weight,
-                apply_allocation_policy: request.apply_allocation_policy,
+                allocation_weight: weight
+                    .or_else(|| old.as_ref().map(|old| old.allocation_weight))
+                    .unwrap_or(1),
+                apply_allocation_policy: applies
+                    .or_else(|| old.as_ref().map(|old| old.apply_allocation_policy))
+                    .unwrap_or(true),
                 remote,
-                latencies: request.latencies.clone(),
+                latencies: latencies
+                    .or_else(|| old.as_ref().map(|old| old.latencies.clone()))
+                    .unwrap_or_default(),
             };
-            dps.linked_hubs.retain(|linked| linked.host != *hub);
-            let was_linked = dps.linked_hubs.len() < before;
             let max = dps.quota.linked_hubs;
-            if !was_linked && u64::try_from(dps.linked_hubs.len()).unwrap_or(u64::MAX) >= max {
+            if old.is_none() && u64::try_from(dps.linked_hubs.len()).unwrap_or(u64::MAX) >= max {
                 return Err(ApiError::QuotaReached { what: "linked hubs", max });
             }
             dps.linked_hubs.push(link);

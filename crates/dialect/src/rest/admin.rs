@@ -463,8 +463,8 @@ pub struct LinkBody {
     pub apply_allocation_policy: Option<bool>,
     /// How its registry is reached, for a hub that lives elsewhere.
     pub connection: Option<ConnectionString>,
-    /// Milliseconds from each region.
-    pub latencies: BTreeMap<RegionName, u32>,
+    /// Milliseconds from each region, all of them.
+    pub latencies: Option<BTreeMap<RegionName, u32>>,
 }
 
 #[derive(Deserialize)]
@@ -473,8 +473,7 @@ struct LinkRead {
     allocation_weight: Option<u32>,
     apply_allocation_policy: Option<bool>,
     connection_string: Option<String>,
-    #[serde(default)]
-    latencies: BTreeMap<String, u32>,
+    latencies: Option<BTreeMap<String, u32>>,
 }
 
 /// What may be said of a hub.
@@ -592,7 +591,7 @@ pub fn link_body(body: &[u8]) -> Result<LinkBody, ApiFault> {
                 latencies,
             } = read(body)?;
             let connection = text.as_deref().map(connection_string).transpose()?;
-            let latencies = placing::latencies(latencies)?;
+            let latencies = latencies.map(placing::latencies).transpose()?;
             Ok(LinkBody { allocation_weight, apply_allocation_policy, connection, latencies })
         }
     }

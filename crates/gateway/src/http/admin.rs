@@ -161,8 +161,8 @@ async fn dps(
                 None => hub_linked(gateway, &name, &hub)?,
             };
             let request = LinkRequest {
-                allocation_weight: body.allocation_weight.unwrap_or(1),
-                apply_allocation_policy: body.apply_allocation_policy.unwrap_or(true),
+                allocation_weight: body.allocation_weight,
+                apply_allocation_policy: body.apply_allocation_policy,
                 connection: body.connection.map(connection),
                 latencies: body.latencies,
             };

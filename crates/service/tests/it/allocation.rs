@@ -26,7 +26,7 @@ async fn map() -> World {
     };
     world.service.put_dps(&call(), &world.dps, request).await.unwrap();
     for (hub, milliseconds) in [("hub1.localhost", 90), ("hub2.localhost", 4)] {
-        let latencies = [(north(), milliseconds)].into();
+        let latencies = Some([(north(), milliseconds)].into());
         let request = LinkRequest { latencies, ..LinkRequest::default() };
         world.service.put_link(&call(), &world.dps, &host(hub), &request).await.unwrap();
     }
@@ -63,6 +63,26 @@ async fn l_05_the_nearest_hub_is_foretold_and_nothing_is_written() {
 }
 
 #[tokio::test]
+async fn relinking_keeps_what_is_not_said() {
+    let world = map().await;
+    let hub = host("hub1.localhost");
+    let link = async |request: LinkRequest| {
+        let dps = world.service.put_link(&call(), &world.dps, &hub, &request).await.unwrap();
+        let link = dps.linked_hubs.iter().find(|link| link.host == hub).unwrap();
+        (link.allocation_weight, link.apply_allocation_policy, link.latencies.clone())
+    };
+    let said = LinkRequest {
+        allocation_weight: Some(7),
+        apply_allocation_policy: Some(false),
+        ..LinkRequest::default()
+    };
+    assert_eq!(link(said).await, (7, false, [(north(), 90)].into()));
+    assert_eq!(link(LinkRequest::default()).await, (7, false, [(north(), 90)].into()));
+    let none = LinkRequest { latencies: Some([].into()), ..LinkRequest::default() };
+    assert_eq!(link(none).await, (7, false, [].into()));
+}
+
+#[tokio::test]
 async fn regions_and_latencies_out_of_bounds_are_refused() {
     let world = map().await;
     let with =
@@ -84,7 +104,7 @@ async fn regions_and_latencies_out_of_bounds_are_refused() {
         );
     }
     world.service.put_dps(&call(), &world.dps, with(many(limits::REGIONS_MAX))).await.unwrap();
-    let latencies = [(north(), limits::LATENCY_MILLISECONDS_MAX + 1)].into();
+    let latencies = Some([(north(), limits::LATENCY_MILLISECONDS_MAX + 1)].into());
     let request = LinkRequest { latencies, ..LinkRequest::default() };
     let hub = host("hub1.localhost");
     let refused = world.service.put_link(&call(), &world.dps, &hub, &request).await;

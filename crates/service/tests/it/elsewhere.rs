@@ -473,7 +473,7 @@ async fn a_connection_string_that_comes_back_masked_keeps_its_key() {
             policy: model::PolicyName::parse(policy).unwrap(),
             key: None,
         }),
-        allocation_weight: 5,
+        allocation_weight: Some(5),
         ..LinkRequest::default()
     };
     let put = |hub: &'static str, request: LinkRequest| {
@@ -482,7 +482,7 @@ async fn a_connection_string_that_comes_back_masked_keeps_its_key() {
     };
     let kept = put(FAR, masked(FAR, "registryReadWrite")).await.unwrap();
     assert!(kept.remote(&host(FAR)).unwrap().key.same_as(&key(9)));
-    let kept = put(FAR, LinkRequest { allocation_weight: 7, ..LinkRequest::default() }).await;
+    let kept = put(FAR, LinkRequest { allocation_weight: Some(7), ..LinkRequest::default() }).await;
     assert!(kept.unwrap().remote(&host(FAR)).unwrap().key.same_as(&key(9)));
     assert!(put(FAR, masked(FAR, "another")).await.is_err());
     assert!(put("new.example.com", masked("new.example.com", "p")).await.is_err());

@@ -33,8 +33,8 @@ impl World {
 
     async fn link(&self, host: &HostName) -> Result<(), ApiError> {
         let link = LinkRequest {
-            allocation_weight: 2,
-            apply_allocation_policy: true,
+            allocation_weight: Some(2),
+            apply_allocation_policy: Some(true),
             ..LinkRequest::default()
         };
         self.service.put_link(&call(), &self.dps, host, &link).await.map(drop)

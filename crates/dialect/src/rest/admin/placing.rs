@@ -121,6 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn l_05_latencies_that_are_not_said_are_not_none() {
+        for body in [&b""[..], b"{}", br#"{"latencies": null}"#] {
+            assert_eq!(link_body(body).unwrap().latencies, None);
+        }
+        let none = link_body(br#"{"latencies": {}}"#).unwrap();
+        assert_eq!(none.latencies, Some(BTreeMap::new()));
+    }
+
+    #[test]
     fn l_05_a_test_of_no_device_says_what_is_wrong() {
         let expected = ApiFault::Id { of: "registration", because: IdError::Empty };
         assert_eq!(allocation_test_body(br#"{"registrationId": ""}"#), Err(expected));
