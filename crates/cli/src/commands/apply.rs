@@ -281,6 +281,8 @@ async fn execute_step(place: &Place, step: &Step) -> Result {
             "allocationWeight": body.get("allocation_weight").and_then(Value::as_u64).unwrap_or(1),
             "applyAllocationPolicy":
                 body.get("apply_allocation_policy").and_then(Value::as_bool).unwrap_or(true),
+            // None where the file says nothing of them: those of the link stay.
+            "latencies": body.get("latencies"),
         }),
     };
     let call = match act {

@@ -145,6 +145,30 @@ async fn v_12_a_certificate_may_move_from_an_entry_that_goes() {
 }
 
 #[tokio::test]
+async fn apply_of_a_weight_keeps_the_latencies() {
+    let link = |file: &str| format!("dps: [{{name: dps, linked_hubs: [{{name: hub1, {file}}}]}}]");
+    let replies = || {
+        let hubs =
+            json!({"value": [{"name": "hub1", "properties": {"hostName": "hub1.localhost"}}]});
+        let links = json!({"value": [{"name": "hub1.localhost", "allocationWeight": 1,
+            "applyAllocationPolicy": true, "latencies": {"North": 80, "south": 4}}]});
+        vec![reply(200, &hubs), reply(200, &links), reply(200, &json!({}))]
+    };
+    let ran = with(&link("allocation_weight: 3"), &["apply"], replies()).await.ok();
+    assert_eq!(ran.body(4)["allocationWeight"], 3);
+    assert_eq!(ran.body(4)["latencies"], Value::Null);
+    assert!(!ran.out.contains("latencies"), "{}", ran.out);
+    let ran = with(&link("latencies: {north: 70}"), &["apply"], replies()).await.ok();
+    assert_eq!(ran.body(4)["latencies"], json!({"north": 70}));
+    assert!(ran.out.contains("latencies.north: 80 -> 70\n"), "{}", ran.out);
+    assert!(ran.out.contains("latencies.south: 4 -> (none)\n"), "{}", ran.out);
+    let ran = with(&link("latencies: {nor/th: 1, south: 60001}"), &["apply"], vec![]).await;
+    let told = ran.failure().1;
+    assert!(told.contains("fleet.yaml:1: latencies.nor/th: has the character '/'"), "{told}");
+    assert!(told.contains("fleet.yaml:1: latencies.south: is over 60000 milliseconds"), "{told}");
+}
+
+#[tokio::test]
 async fn a_file_with_faults_asks_the_server_nothing() {
     let ran = with("dps: [{name: dps, enrolments: []}]", &["apply"], vec![]).await;
     assert!(ran.failure().1.contains("fleet.yaml:1: dps.enrolments: there is no such key"));

@@ -142,6 +142,7 @@ impl Place {
                 let members = [
                     ("allocation_weight", at(link, &["allocationWeight"])),
                     ("apply_allocation_policy", at(link, &["applyAllocationPolicy"])),
+                    ("latencies", at(link, &["latencies"])),
                 ];
                 let members = members.map(|(name, value)| (name.to_owned(), value.clone()));
                 let members = Map::from_iter(members);

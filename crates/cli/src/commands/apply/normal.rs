@@ -158,12 +158,16 @@ fn below(path: &[String], name: &str) -> Vec<String> {
 }
 
 /// A linked hub.
-pub(super) fn link(members: &Map<String, Value>, weight: &str, applies: &str) -> Normal {
-    let member = |name: &str, default: Value| members.get(name).cloned().unwrap_or(default);
-    Normal::from([
-        (vec!["allocation_weight".to_owned()], member(weight, json!(1))),
-        (vec!["apply_allocation_policy".to_owned()], member(applies, json!(true))),
-    ])
+pub(super) fn link(members: &Map<String, Value>) -> Normal {
+    let defaults = [("allocation_weight", json!(1)), ("apply_allocation_policy", json!(true))];
+    let told = defaults.map(|(name, default)| {
+        (vec![name.to_owned()], members.get(name).cloned().unwrap_or(default))
+    });
+    let latencies = members.get("latencies").and_then(Value::as_object).into_iter().flatten();
+    let latencies = latencies.map(|(region, milliseconds)| {
+        (vec!["latencies".to_owned(), region.to_ascii_lowercase()], milliseconds.clone())
+    });
+    told.into_iter().chain(latencies).collect()
 }
 
 #[cfg(test)]

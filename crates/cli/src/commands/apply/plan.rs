@@ -148,7 +148,12 @@ impl Plan {
                     from.remove(&verified);
                 }
             }
-            Kind::Link => {}
+            // Latencies that the file does not say stay.
+            Kind::Link => {
+                if !entry.members.contains_key("latencies") {
+                    from.retain(|path, _| path.first().is_none_or(|name| name != "latencies"));
+                }
+            }
         }
         let mut changes = differences(&from, &to);
         changes.extend(keys(&entry.members, &live.members));
@@ -226,7 +231,7 @@ fn normal_of(kind: Kind, members: &Map<String, Value>) -> Normal {
             let verified = members.get("verified").and_then(Value::as_bool).unwrap_or(true);
             normal::certificate(text, verified)
         }
-        Kind::Link => normal::link(members, "allocation_weight", "apply_allocation_policy"),
+        Kind::Link => normal::link(members),
     }
 }
 

@@ -6,6 +6,7 @@ use attestation::SymmetricKey;
 use attestation::x509::Certificate;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use model::{RegionName, limits};
 use serde_json::{Map, Value, json};
 
 use super::yaml::{Node, What};
@@ -23,6 +24,8 @@ pub(super) enum Shape {
     Truth,
     /// An integer.
     Count,
+    /// Milliseconds from each region.
+    Latencies,
     /// One of these words, in any case.
     Word(&'static [&'static str]),
     /// Texts.
@@ -39,7 +42,9 @@ pub(super) enum Shape {
     Object(&'static [(&'static str, Self)]),
 }
 
-use Shape::{Certificate as Cert, Count, Free, Key, Object, Slot, Text, Texts, Truth, Word};
+use Shape::{
+    Certificate as Cert, Count, Free, Key, Latencies, Object, Slot, Text, Texts, Truth, Word,
+};
 
 const SLOTS: Shape = Object(&[("primary", Slot), ("secondary", Slot)]);
 const CA_REFERENCES: Shape = Object(&[("primary", Text), ("secondary", Text)]);
@@ -109,8 +114,12 @@ pub(super) const CERTIFICATE: Shape =
     Object(&[("name", Text), ("certificate", Cert), ("verified", Truth)]);
 
 /// A linked hub, in the words of a fixture.
-pub(super) const LINK: Shape =
-    Object(&[("name", Text), ("allocation_weight", Count), ("apply_allocation_policy", Truth)]);
+pub(super) const LINK: Shape = Object(&[
+    ("name", Text),
+    ("allocation_weight", Count),
+    ("apply_allocation_policy", Truth),
+    ("latencies", Latencies),
+]);
 
 /// What was wrong with the files so far, each with its place.
 pub(super) struct Faults {
@@ -150,6 +159,8 @@ pub(super) fn read(node: Node, shape: &Shape, path: &str, faults: &mut Faults) -
         (Truth, _) => fault("is true or false"),
         (Count, What::Scalar(Value::Number(number))) if number.is_u64() => Some(number.into()),
         (Count, _) => fault("is a number of 0 or more"),
+        (Latencies, What::Map(members)) => Some(latencies(members, path, faults)),
+        (Latencies, _) => fault("is an object of regions and milliseconds"),
         (Word(known), What::Scalar(Value::String(text))) => {
             match known.iter().find(|word| word.eq_ignore_ascii_case(&text)) {
                 Some(word) => Some((*word).into()),
@@ -222,6 +233,28 @@ fn object(
         }
     }
     object.into()
+}
+
+fn latencies(
+    members: Vec<(serde_saphyr::Spanned<String>, Node)>,
+    path: &str,
+    faults: &mut Faults,
+) -> Value {
+    let mut latencies = Map::new();
+    for (key, node) in members {
+        let (name, line) = (key.value, node.line);
+        let here = format!("{path}.{name}");
+        if let Err(because) = RegionName::parse(&name) {
+            faults.add(key.referenced.line(), &here, &because.to_string());
+        }
+        let Some(milliseconds) = read(node, &Count, &here, faults) else { continue };
+        let max = limits::LATENCY_MILLISECONDS_MAX;
+        if milliseconds.as_u64().is_some_and(|milliseconds| milliseconds > max.into()) {
+            faults.add(line, &here, &format!("is over {max} milliseconds"));
+        }
+        latencies.insert(name, milliseconds);
+    }
+    latencies.into()
 }
 
 /// A certificate, as PEM: written out, or in the file that is named.
