@@ -5,6 +5,7 @@ use model::{RegionName, limits};
 use serde_json::{Map, Value};
 
 use super::common::{DpsOfAdmin, Yes, flag};
+use super::region;
 use crate::Session;
 use crate::connection_string::ConnectionString;
 use crate::failure::{Failure, Result};
@@ -38,7 +39,7 @@ pub(crate) struct LinkedHub {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Link a hub.
+    /// Link a hub, or give a linked one another key; what is not said of it stays.
     Create(Create),
     /// List what is still to be done on hubs that live elsewhere.
     Jobs {
@@ -159,14 +160,8 @@ impl LinkedHub {
             Verb::Update { hub, weight, dps } => {
                 let (admin, dps) = dps.find(session).await?;
                 let found = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
-                let mut body = weight.body(at(&found, &["latencies"]));
-                for member in ["allocationWeight", "applyAllocationPolicy"] {
-                    let present = at(&found, &[member]);
-                    if !body.contains_key(member) && !present.is_null() {
-                        body.insert(member.into(), present.clone());
-                    }
-                }
-                put(&admin, &dps, &hub.linked_hub, body).await?;
+                let body = weight.body(at(&found, &["latencies"]));
+                weight.note(&put(&admin, &dps, &hub.linked_hub, body).await?);
                 let written = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
                 session.output.thing(&written, &["name"])
             }
@@ -188,30 +183,32 @@ impl Create {
             (None, None) => return Err(Failure::usage("which hub?").hint("give --hub-name")),
         };
         let (admin, dps) = self.dps.find(session).await?;
-        let mut body = self.weight.body(&Value::Null);
+        let present = match self.weight.latency.is_empty() {
+            true => None,
+            false => find(linked(&admin, &dps).await?, &hub, &dps).ok(),
+        };
+        let latencies = present.as_ref().map_or(&Value::Null, |link| at(link, &["latencies"]));
+        let mut body = self.weight.body(latencies);
         if let Some(text) = self.connection_string {
             body.insert("connectionString".into(), text.into());
         }
-        put(&admin, &dps, &hub, body).await?;
+        self.weight.note(&put(&admin, &dps, &hub, body).await?);
         // As with az: all that are linked now.
         session.output.list(COLUMNS, &linked(&admin, &dps).await?)
     }
 }
 
 impl Weight {
-    /// What a link is to be, with the latencies that it has had.
+    /// What is said of a link, with the latencies that it has had: the service knows them as one.
     fn body(&self, latencies: &Value) -> Map<String, Value> {
         let mut latencies = latencies.as_object().cloned().unwrap_or_default();
         for (region, milliseconds) in &self.latency {
-            match milliseconds {
-                Some(milliseconds) => {
-                    drop(latencies.insert(region.clone(), (*milliseconds).into()))
-                }
-                None => drop(latencies.remove(region)),
-            }
+            latencies.retain(|known, _| !known.eq_ignore_ascii_case(region));
+            latencies
+                .extend(milliseconds.map(|milliseconds| (region.clone(), milliseconds.into())));
         }
         let mut body = Map::new();
-        if !latencies.is_empty() {
+        if !self.latency.is_empty() {
             body.insert("latencies".into(), latencies.into());
         }
         if let Some(weight) = self.allocation_weight {
@@ -222,17 +219,35 @@ impl Weight {
         }
         body
     }
+
+    /// Tells of latencies that nothing goes by, since the service has no such region.
+    fn note(&self, dps: &Value) {
+        for region in self.strange(dps) {
+            eprintln!(
+                "note: there is no region '{region}' yet; `muster iot dps region create --region \
+                 {region} --network …` says which addresses are in it"
+            );
+        }
+    }
+
+    fn strange(&self, dps: &Value) -> Vec<&str> {
+        let regions = at(dps, &["properties", "regions"]).as_array();
+        let known =
+            |name: &str| regions.into_iter().flatten().any(|region| region::is(region, name));
+        let told = self.latency.iter().filter(|(_, milliseconds)| milliseconds.is_some());
+        told.map(|(region, _)| region.as_str()).filter(|region| !known(region)).collect()
+    }
 }
 
-async fn put(admin: &Admin, dps: &str, hub: &str, body: Map<String, Value>) -> Result {
+/// Writes a link; the service as it then is.
+async fn put(admin: &Admin, dps: &str, hub: &str, body: Map<String, Value>) -> Result<Value> {
     let call = Call::put(path(dps, hub), body.into(), format!("link hub '{hub}' to '{dps}'"));
-    let done = admin.service.call(call).await.map_err(|failure| {
+    admin.service.call(call).await.map_err(|failure| {
         failure.hint_not_found(
             "`muster iot hub list` shows the hubs of this server; for another's, give \
              --connection-string",
         )
-    });
-    done.map(drop)
+    })
 }
 
 async fn linked(admin: &Admin, dps: &str) -> Result<Vec<Value>> {
@@ -258,4 +273,39 @@ fn path(dps: &str, hub: &str) -> String {
 
 fn missing(failure: Failure) -> Failure {
     failure.hint_not_found("`muster iot dps linked-hub list` shows the linked ones")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn weight(latency: &[(&str, Option<u32>)]) -> Weight {
+        let latency =
+            latency.iter().map(|(region, milliseconds)| ((*region).into(), *milliseconds));
+        Weight {
+            allocation_weight: None,
+            apply_allocation_policy: None,
+            latency: latency.collect(),
+        }
+    }
+
+    #[test]
+    fn l_05_a_region_in_another_case_is_the_same() {
+        let present = json!({"north": 80, "south": 4});
+        let body = weight(&[("North", Some(7)), ("SOUTH", None)]).body(&present);
+        assert_eq!(Value::from(body), json!({"latencies": {"North": 7}}));
+        let body = weight(&[("north", None)]).body(&json!({"North": 1}));
+        assert_eq!(Value::from(body), json!({"latencies": {}}), "none is said too");
+        assert_eq!(Value::from(weight(&[]).body(&present)), json!({}));
+    }
+
+    #[test]
+    fn l_05_a_latency_of_no_region_is_told() {
+        let dps = json!({"properties": {"regions": [{"name": "North", "networks": []}]}});
+        let weight = weight(&[("north", Some(1)), ("nroth", Some(1)), ("south", None)]);
+        assert_eq!(weight.strange(&dps), ["nroth"]);
+        assert_eq!(weight.strange(&json!({})), ["north", "nroth"]);
+    }
 }

@@ -91,8 +91,9 @@ impl Region {
     }
 }
 
-fn is(region: &Value, name: &str) -> bool {
-    cell(at(region, &["name"])) == name
+/// Whether this is the region of a name.
+pub(super) fn is(region: &Value, name: &str) -> bool {
+    cell(at(region, &["name"])).eq_ignore_ascii_case(name)
 }
 
 /// A provisioning service and its regions.

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{KEY, LOGIN, reply, run, run_in};
+use super::{HUB_LOGIN, KEY, LOGIN, reply, run, run_in};
 use crate::failure::Kind;
 
 fn one_dps() -> Value {
@@ -369,7 +369,20 @@ async fn hubs_are_linked_and_changed() {
     ];
     let answers = [one_dps(), list.clone(), json!({}), list];
     let ran = run(&words, answers.iter().map(|body| reply(200, body)).collect()).await.ok();
-    assert_eq!(ran.body(2), json!({"allocationWeight": 7, "applyAllocationPolicy": false}));
+    assert_eq!(ran.body(2), json!({"applyAllocationPolicy": false}));
+}
+
+#[tokio::test]
+async fn relinking_keeps_weight_and_latencies() {
+    let words = ["iot", "dps", "linked-hub", "create", "--connection-string", HUB_LOGIN];
+    let list = json!({"value": [{"name": "hub1.localhost", "latencies": {"north": 80}}]});
+    let answers = [one_dps(), json!({}), list.clone()];
+    let ran = run(&words, answers.iter().map(|body| reply(200, body)).collect()).await.ok();
+    assert_eq!(ran.body(1), json!({"connectionString": HUB_LOGIN}));
+    let words = [&words[..], &["--latency", "south=4"]].concat();
+    let answers = [one_dps(), list.clone(), json!({}), list];
+    let ran = run(&words, answers.iter().map(|body| reply(200, body)).collect()).await.ok();
+    assert_eq!(ran.body(2)["latencies"], json!({"north": 80, "south": 4}));
 }
 
 #[tokio::test]
