@@ -1,24 +1,40 @@
 //! What a person needs next, printed when the server listens.
 
-use std::fmt::Write as _;
+use std::fmt::{Arguments, Write as _};
 use std::path::Path;
 
+use attestation::access::Policy;
+use model::HostName;
 use service::Directory;
 
 use crate::bootstrap::Start;
 use crate::home::Lifetime;
 use crate::listen::{Bound, Ports};
 
+/// Whether policies' keys are told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// To who sits there, or of a server that is gone tomorrow.
+    Shown,
+    /// What is not a terminal may be a journal that more people read than may have the keys.
+    Hidden,
+}
+
+/// What a banner tells of.
+pub(crate) struct Told<'s> {
+    pub(crate) start: Start,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) keys: Keys,
+    pub(crate) directory: &'s Directory,
+    pub(crate) data_dir: &'s Path,
+    pub(crate) ca: &'s Path,
+    pub(crate) certificates: &'s [String],
+    pub(crate) bound: &'s Bound,
+}
+
 /// The text for the terminal.
-pub(crate) fn banner(
-    start: Start,
-    lifetime: Lifetime,
-    directory: &Directory,
-    data_dir: &Path,
-    ca: &Path,
-    certificates: &[String],
-    bound: &Bound,
-) -> String {
+pub(crate) fn banner(told: &Told<'_>) -> String {
+    let Told { start, lifetime, keys, directory, data_dir, ca, certificates, bound } = told;
     let mut text = String::new();
     let made = match start {
         Start::First => "made",
@@ -30,7 +46,7 @@ pub(crate) fn banner(
         Lifetime::Ephemeral => "; in memory, but for admin.json and ca.pem",
     };
     // Writing to a String does not fail.
-    let mut line = |part: std::fmt::Arguments<'_>| {
+    let mut line = |part: Arguments<'_>| {
         let _ = writeln!(text, "{part}");
     };
     line(format_args!(
@@ -40,28 +56,35 @@ pub(crate) fn banner(
     line(format_args!(""));
     line(format_args!("  Data            {} ({made}{kept})", data_dir.display()));
     line(format_args!("  CA certificate  {}", ca.display()));
-    for own in certificates {
+    for own in *certificates {
         line(format_args!("  Certificate     {own}"));
     }
     for dps in &directory.dps {
         line(format_args!("  DPS             {}  ID scope {}", dps.host, dps.id_scope));
         for policy in &dps.policies {
-            line(format_args!(
-                "                  HostName={};SharedAccessKeyName={};SharedAccessKey={}",
-                dps.host,
-                policy.name,
-                policy.primary.to_base64()
-            ));
+            strings(*keys, &dps.host, policy, &mut line);
         }
     }
     for hub in &directory.hubs {
         line(format_args!("  Hub             {}", hub.host));
         for policy in hub.policies.iter().take(1) {
+            strings(*keys, &hub.host, policy, &mut line);
+        }
+    }
+    if *keys == Keys::Hidden {
+        line(format_args!(""));
+        line(format_args!("Keys are shown on the server's machine, to the user that runs it, by"));
+        let dir = data_dir.display();
+        if let Some(dps) = directory.dps.first() {
             line(format_args!(
-                "                  HostName={};SharedAccessKeyName={};SharedAccessKey={}",
-                hub.host,
-                policy.name,
-                policy.primary.to_base64()
+                "  muster iot dps connection-string show --dps-name {} --data-dir {dir}",
+                dps.name
+            ));
+        }
+        if let Some(hub) = directory.hubs.first() {
+            line(format_args!(
+                "  muster iot hub connection-string show --hub-name {} --data-dir {dir}",
+                hub.name
             ));
         }
     }
@@ -94,4 +117,21 @@ pub(crate) fn banner(
         ));
     }
     text
+}
+
+/// A policy's connection string, where it is told.
+fn strings<R>(
+    keys: Keys,
+    host: &HostName,
+    policy: &Policy<R>,
+    line: &mut impl FnMut(Arguments<'_>),
+) {
+    match keys {
+        Keys::Shown => line(format_args!(
+            "                  HostName={host};SharedAccessKeyName={};SharedAccessKey={}",
+            policy.name,
+            policy.primary.to_base64()
+        )),
+        Keys::Hidden => {}
+    }
 }

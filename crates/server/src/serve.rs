@@ -130,7 +130,19 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
     let lifetime = beginning.lifetime;
     let directory = service.directory();
     let lines = certificates.lines();
-    let text = banner::banner(start, lifetime, &directory, &home.dir, &ca_file, &lines, &bound);
+    let text = banner::banner(&banner::Told {
+        start,
+        lifetime,
+        keys: match (lifetime, std::io::stdout().is_terminal()) {
+            (Lifetime::Ephemeral, _) | (Lifetime::Kept, true) => banner::Keys::Shown,
+            (Lifetime::Kept, false) => banner::Keys::Hidden,
+        },
+        directory: &directory,
+        data_dir: &home.dir,
+        ca: &ca_file,
+        certificates: &lines,
+        bound: &bound,
+    });
     let intermediates = Intermediates::default();
     let issuers: Arc<dyn Issuers> = match &config.access.issuers_file {
         Some(file) => Arc::new(Watched::new(file.clone())),

@@ -92,6 +92,26 @@ fn an_ephemeral_server_has_what_the_fixture_says_and_keeps_nothing() {
 }
 
 #[test]
+fn the_banner_shows_no_key_to_what_is_not_a_terminal() {
+    let scratch = Scratch::new();
+    let server = scratch.serve("");
+    let log = scratch.log();
+    assert!(!log.contains("SharedAccessKey"), "{log}");
+    let shown = log.lines().filter(|line| line.contains(" connection-string show "));
+    let shown: Vec<_> = shown.filter_map(|line| line.trim().strip_prefix("muster ")).collect();
+    assert_eq!(shown.len(), 2, "{log}");
+    for command in shown {
+        let string = scratch.json(command)["connectionString"].to_string();
+        assert!(string.contains(";SharedAccessKey="), "{command}: {string}");
+    }
+    server.stop();
+    let scratch = Scratch::new();
+    let server = scratch.serve(" --ephemeral");
+    assert!(scratch.log().contains(";SharedAccessKey="), "its keys end with it");
+    server.stop();
+}
+
+#[test]
 fn a_directory_that_nobody_named_is_removed_at_the_end() {
     let scratch = Scratch::new();
     let mut command = scratch.command("serve --ephemeral --https-port 0 --mqtt-port 0");
