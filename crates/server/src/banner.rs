@@ -9,7 +9,7 @@ use service::Directory;
 
 use crate::bootstrap::Start;
 use crate::home::Lifetime;
-use crate::listen::{Bound, Ports};
+use crate::listen::{Because, Bound, Missed};
 
 /// Whether policies' keys are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,19 +94,7 @@ pub(crate) fn banner(told: &Told<'_>) -> String {
     line(format_args!(""));
     line(format_args!("Devices find these names when /etc/hosts has the line"));
     line(format_args!("  127.0.0.1 {} muster.localhost", hosts.join(" ")));
-    if bound.ports == Ports::Fallback {
-        line(format_args!(""));
-        line(format_args!(
-            "The ports 443 and 8883 are not free for this user, so the fallback ports are used."
-        ));
-        line(format_args!(
-            "Azure SDKs have 443 and 8883 built in and can not be told others. To grant them:"
-        ));
-        line(format_args!(
-            "  sudo setcap cap_net_bind_service=+ep $(readlink -f target/release/muster)"
-        ));
-        line(format_args!("  or: sudo sysctl net.ipv4.ip_unprivileged_port_start=443"));
-    }
+    missed(&bound.missed, &mut line);
     line(format_args!(""));
     line(format_args!("Try, in another terminal:"));
     if let Some(dps) = directory.dps.first() {
@@ -133,5 +121,47 @@ fn strings<R>(
             policy.primary.to_base64()
         )),
         Keys::Hidden => {}
+    }
+}
+
+/// What to do about the ports that SDKs want and that are not had.
+fn missed(missed: &[Missed], line: &mut impl FnMut(Arguments<'_>)) {
+    for Missed { port, because } in missed {
+        line(format_args!(""));
+        line(format_args!(
+            "Azure SDKs have port {port} built in and can not be told another; it is not had here:"
+        ));
+        match because {
+            Because::Taken => {
+                line(format_args!("another program listens on it. This names it, to be stopped:"));
+                line(format_args!("  sudo ss -ltnp 'sport = :{port}'"));
+            }
+            Because::Forbidden => {
+                line(format_args!("this user may not listen on it. To grant it:"));
+                line(format_args!(
+                    "  sudo setcap cap_net_bind_service=+ep $(readlink -f target/release/muster)"
+                ));
+                line(format_args!("  or: sudo sysctl net.ipv4.ip_unprivileged_port_start={port}"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_taken_is_not_called_forbidden() {
+        let told = |because| {
+            let mut text = String::new();
+            missed(&[Missed { port: 8883, because }], &mut |part| {
+                writeln!(text, "{part}").unwrap()
+            });
+            text
+        };
+        let (taken, forbidden) = (told(Because::Taken), told(Because::Forbidden));
+        assert!(taken.contains("sport = :8883") && !taken.contains("setcap"), "{taken}");
+        assert!(forbidden.contains("setcap") && !forbidden.contains("sport"), "{forbidden}");
     }
 }

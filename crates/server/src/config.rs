@@ -36,10 +36,10 @@ pub(crate) struct Flags {
     /// An address to listen on; may be given several times [default: 127.0.0.1 and ::1].
     #[arg(long = "listen", env = "MUSTER_LISTEN", value_name = "ADDRESS", value_delimiter = ',')]
     pub(crate) listen: Vec<String>,
-    /// The port for HTTPS and WebSockets [default: 443, or 8443 where that is not allowed].
+    /// The port for HTTPS and WebSockets [default: 443, or 8443 where that is not allowed or taken].
     #[arg(long, env = "MUSTER_HTTPS_PORT", value_name = "PORT")]
     pub(crate) https_port: Option<u16>,
-    /// The port for MQTT [default: 8883, or 18883 where that is not allowed].
+    /// The port for MQTT [default: 8883, or 18883 where that is not allowed or taken].
     #[arg(long, env = "MUSTER_MQTT_PORT", value_name = "PORT")]
     pub(crate) mqtt_port: Option<u16>,
     /// PEM chains of the server's own certificates, one for each --tls-key.
