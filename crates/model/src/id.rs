@@ -11,6 +11,8 @@ use crate::limits::{CERTIFICATE_NAME_CHARS_MAX, ID_CHARS_MAX, POLICY_NAME_CHARS_
 pub enum IdError {
     /// The text is empty.
     Empty,
+    /// The text has fewer characters than the bound, which is given.
+    TooShort(usize),
     /// The text has more characters than the bound, which is given.
     TooLong(usize),
     /// A character is not of the id's alphabet.
@@ -30,6 +32,7 @@ impl fmt::Display for IdError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Empty => f.write_str("is empty"),
+            Self::TooShort(min) => write!(f, "is shorter than {min} characters"),
             Self::TooLong(max) => write!(f, "is longer than {max} characters"),
             Self::Character { character, at } => {
                 write!(f, "has the character {character:?} at offset {at}, which is not allowed")

@@ -9,6 +9,9 @@ use std::time::Duration;
 pub const ID_CHARS_MAX: usize = 128;
 /// Characters in a CA certificate's name. Source: ARM, `certificateName`.
 pub const CERTIFICATE_NAME_CHARS_MAX: usize = 256;
+/// Characters that the name of a provisioning service or a hub has at least. Source: ARM,
+/// `provisioningServiceName`, `resourceName`.
+pub const SERVICE_NAME_CHARS_MIN: usize = 3;
 /// Characters in a shared access policy's name. Source: ARM, `keyName`.
 pub const POLICY_NAME_CHARS_MAX: usize = 64;
 
@@ -161,6 +164,8 @@ pub const WEBHOOK_TIMEOUT: Duration = Duration::from_secs(20);
 pub const WEBHOOK_ANSWER_BYTES_MAX: usize = 256 * 1024;
 /// Characters in an event subscription's name. Source: ARM, `eventSubscriptionName`.
 pub const SUBSCRIPTION_NAME_CHARS_MAX: usize = 64;
+/// Characters that it has at least. Source: as above.
+pub const SUBSCRIPTION_NAME_CHARS_MIN: usize = 3;
 /// Event subscriptions of a server. Source: ours; each is looked at with every commit.
 pub const SUBSCRIPTIONS_MAX: usize = 64;
 /// Events that wait for one subscription, its dead letters included; further ones are dropped and

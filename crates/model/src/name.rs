@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::id::{IdError, text_value};
-use crate::limits::SUBSCRIPTION_NAME_CHARS_MAX;
+use crate::limits::{self, SUBSCRIPTION_NAME_CHARS_MAX};
 
 /// A DNS host name in lower case, without port or trailing dot: 1 to 253 of `a-z 0-9 - . _`.
 ///
@@ -72,9 +72,7 @@ impl ServiceName {
     /// # Errors
     /// [`IdError`] with the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        if text.len() < 3 {
-            return Err(IdError::Empty);
-        }
+        at_least(text, limits::SERVICE_NAME_CHARS_MIN)?;
         if text.len() > 50 {
             return Err(IdError::TooLong(50));
         }
@@ -111,9 +109,7 @@ impl SubscriptionName {
     /// # Errors
     /// [`IdError`] with the rule that the text breaks.
     pub fn parse(text: &str) -> Result<Self, IdError> {
-        if text.len() < 3 {
-            return Err(IdError::Empty);
-        }
+        at_least(text, limits::SUBSCRIPTION_NAME_CHARS_MIN)?;
         if text.len() > SUBSCRIPTION_NAME_CHARS_MAX {
             return Err(IdError::TooLong(SUBSCRIPTION_NAME_CHARS_MAX));
         }
@@ -195,6 +191,14 @@ impl std::hash::Hash for IdScope {
 }
 text_value!(IdScope);
 
+fn at_least(text: &str, min: usize) -> Result<(), IdError> {
+    match text.len() {
+        0 => Err(IdError::Empty),
+        chars if chars < min => Err(IdError::TooShort(min)),
+        _ => Ok(()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +220,14 @@ mod tests {
         let scope = IdScope::from_random([0, 0xF8, 0xCE, 0x56]);
         assert_eq!(scope.as_str(), "0ne00F8CE56");
         assert_eq!(scope, IdScope::parse("0NE00f8ce56").unwrap());
+    }
+
+    #[test]
+    fn a_short_name_is_not_called_empty() {
+        assert_eq!(ServiceName::parse("ab"), Err(IdError::TooShort(3)));
+        assert_eq!(SubscriptionName::parse("a"), Err(IdError::TooShort(3)));
+        assert_eq!(ServiceName::parse(""), Err(IdError::Empty));
+        assert_eq!(IdError::TooShort(3).to_string(), "is shorter than 3 characters");
     }
 
     #[test]

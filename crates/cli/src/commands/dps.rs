@@ -128,7 +128,7 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct Name {
-    /// Name of the provisioning service.
+    /// Name of the provisioning service: 3 to 50 letters, digits and dashes.
     #[arg(long = "name", visible_alias = "dps-name", short = 'n', value_name = "NAME")]
     name: String,
 }

@@ -157,7 +157,7 @@ enum Validation {
 
 #[derive(Debug, Args)]
 struct Create {
-    /// The subscription's name.
+    /// The subscription's name: 3 to 64 letters, digits and dashes.
     #[arg(long, short = 'n', value_name = "NAME")]
     name: String,
     /// Where events are sent to.

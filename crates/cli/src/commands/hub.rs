@@ -93,7 +93,7 @@ enum Verb {
 
 #[derive(Debug, Args)]
 struct Name {
-    /// Name of the hub.
+    /// Name of the hub: 3 to 50 letters, digits and dashes.
     #[arg(long = "name", visible_alias = "hub-name", short = 'n', value_name = "NAME")]
     name: String,
 }
