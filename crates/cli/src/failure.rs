@@ -79,6 +79,11 @@ impl Failure {
         &self.what
     }
 
+    /// The next step, where one is known.
+    pub(crate) fn next(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
     /// Adds the next step, unless there is one already.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {

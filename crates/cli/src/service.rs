@@ -20,6 +20,9 @@ pub(crate) const HUB_API: &str = "2021-04-12";
 /// The version of Muster's own API.
 pub(crate) const ADMIN_API: &str = "2026-11-01";
 
+/// What every service says of an address that it does not know; the code stands for more.
+const NOTHING_THERE: &str = "There is nothing at this address";
+
 /// The media type of a body.
 const JSON: &str = "application/json; charset=utf-8";
 /// The media type of JSON lines.
@@ -198,13 +201,40 @@ impl Service {
         self.transport.send(&self.target, &request).await
     }
 
+    /// Whether a service that an operator named was asked what the administration alone knows.
+    fn is_no_administration(&self, reply: &Reply) -> bool {
+        let named = self.target.address.is_none();
+        named
+            && self.api_version == ADMIN_API
+            && reply.status == 404
+            && String::from_utf8_lossy(&reply.body).contains(NOTHING_THERE)
+    }
+
     fn read(&self, reply: &Reply, doing: &str) -> Result<Value> {
         if !reply.is_success() {
             let refused = Failure::refused(doing, self.place(), reply);
+            if self.is_no_administration(reply) {
+                return Err(Failure::usage(format!(
+                    "can not {doing}: {} is a service of a server, not its administration",
+                    self.place()
+                ))
+                .hint(
+                    "--login of this command wants the connectionString of admin.json in the \
+                     server's data directory; those that `connection-string show` prints are for \
+                     a service's enrollments, records and devices",
+                ));
+            }
+            let challenge = reply.header("www-authenticate").unwrap_or_default();
             return Err(match (&self.credential, reply.status) {
                 (Credential::Token(_), 401) => refused.hint_instead(
                     "the token has expired, is for another audience, or its issuer is not trusted",
                 ),
+                (Credential::Token(_), 403) if challenge.contains("insufficient_scope") => refused
+                    .hint_instead(
+                        "the token's role is not enough: a reader reads, a contributor changes; \
+                         policies and their keys want a policy's key or, of the administration, \
+                         admin.json",
+                    ),
                 (Credential::Key { .. } | Credential::Token(_), _) => refused,
             });
         }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::{LOGIN, reply, run, run_as, run_in};
+use super::{HUB_LOGIN, LOGIN, reply, run, run_as, run_in};
 use crate::failure::Kind;
 
 fn one_dps(rules: &Value) -> Value {
@@ -36,6 +36,43 @@ async fn a_token_is_shown_in_place_of_a_key() {
     assert!(text.contains("MUSTER_TOKEN"), "{text}");
     let ran = run_as(Some("two words"), &["iot", "dps", "show"], Vec::new()).await;
     assert_eq!(ran.failure().0, Kind::Usage);
+}
+
+#[tokio::test]
+async fn a_services_connection_string_is_not_the_administrations() {
+    let dps = json!({"errorCode": 404_000, "message": "There is nothing at this address."});
+    let hub = json!({"Message": "ErrorCode:GenericNotFound;There is nothing at this address"});
+    for (words, login, said) in [
+        (&["iot", "dps", "list"][..], LOGIN, &dps),
+        (&["iot", "dps", "region", "list"], LOGIN, &dps),
+        (&["explain", "dev"], LOGIN, &dps),
+        (&["iot", "hub", "list"], HUB_LOGIN, &hub),
+    ] {
+        let words = [words, &["--login", login]].concat();
+        let (kind, text) = run(&words, vec![reply(404, said)]).await.failure();
+        assert_eq!(kind, Kind::Usage, "{words:?}: {text}");
+        assert!(text.contains(" is a service of a server, not its administration"), "{text}");
+        assert!(
+            text.contains("hint: --login of this command wants the connectionString"),
+            "{text}"
+        );
+    }
+    let missing = json!({"errorCode": 404_000, "message": "CA certificate not found."});
+    let words = ["iot", "dps", "list", "--login", LOGIN];
+    assert_eq!(run(&words, vec![reply(404, &missing)]).await.failure().0, Kind::NotFound);
+}
+
+#[tokio::test]
+async fn a_role_that_is_not_enough_is_told_from_a_policy() {
+    let refused = json!({"errorCode": 403_001, "message": "The role is not enough."});
+    let mut reply = reply(403, &refused);
+    let words = ["iot", "dps", "list"];
+    let (_, text) = run_as(Some("t0ken"), &words, vec![reply.clone()]).await.failure();
+    assert!(text.contains("hint: the policy lacks the right for this, or a quota"), "{text}");
+    let challenge = "Bearer error=\"insufficient_scope\"".to_owned();
+    reply.headers.push(("www-authenticate".to_owned(), challenge));
+    let (_, text) = run_as(Some("t0ken"), &words, vec![reply]).await.failure();
+    assert!(text.contains("hint: the token's role is not enough"), "{text}");
 }
 
 #[tokio::test]
