@@ -15,7 +15,7 @@ use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
-use rustls::{ClientConfig, RootCertStore};
+use rustls::{CertificateError, ClientConfig, InconsistentKeys, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -132,7 +132,19 @@ fn client_key(
     let key = provider.key_provider.load_private_key(key).map_err(|error| {
         Failure::new(format!("can not use the key {}: {error}", identity.key.display()))
     })?;
-    Ok(Arc::new(SingleCertAndKey::from(CertifiedKey::new(chain, key))))
+    let certified = CertifiedKey::new(chain, key);
+    // What rustls can not read, the server may.
+    if let Err(rustls::Error::InconsistentKeys(InconsistentKeys::KeyMismatch)) =
+        certified.keys_match()
+    {
+        return Err(Failure::usage(format!(
+            "{} is not the key of the first certificate in {}",
+            identity.key.display(),
+            identity.chain.display()
+        ))
+        .hint("give the leaf first, then its intermediates, and the leaf's own key"));
+    }
+    Ok(Arc::new(SingleCertAndKey::from(certified)))
 }
 
 async fn connect(target: &Target, config: ClientConfig) -> Result<TlsStream<TcpStream>> {
@@ -146,12 +158,41 @@ async fn connect(target: &Target, config: ClientConfig) -> Result<TlsStream<TcpS
     let connector = TlsConnector::from(Arc::new(config));
     connector.connect(name, stream).await.map_err(|error| {
         let failure = unreachable(target, &error.to_string());
-        match error.to_string().contains("certificate") {
-            true => failure
-                .hint("name the CA of the server's certificate with --ca-file (or MUSTER_CA_FILE)"),
-            false => failure,
+        match error.get_ref().and_then(|error| error.downcast_ref()) {
+            Some(rustls::Error::InvalidCertificate(because)) => {
+                failure.hint(disbelieved(target, because))
+            }
+            Some(_) | None => failure,
         }
     })
+}
+
+/// What to do about a server's certificate that is not believed.
+fn disbelieved(target: &Target, because: &CertificateError) -> String {
+    use CertificateError::{
+        Expired, ExpiredContext, NotValidForName, NotValidForNameContext, NotValidYet,
+        NotValidYetContext, Other,
+    };
+    let host = &target.host;
+    // rustls has no kind of its own for it.
+    let is_ca = matches!(because, Other(other) if other.to_string().contains("CaUsedAsEndEntity"));
+    if matches!(because, NotValidForName | NotValidForNameContext { .. }) {
+        format!(
+            "the server has no certificate for {host}: call it by a name that its certificate \
+             has, or give it one for {host}"
+        )
+    } else if matches!(because, Expired | ExpiredContext { .. }) {
+        "the server's certificate has ended, or this machine's clock is wrong".to_owned()
+    } else if matches!(because, NotValidYet | NotValidYetContext { .. }) {
+        "the server's certificate is not valid yet, or this machine's clock is wrong".to_owned()
+    } else if is_ca {
+        format!(
+            "the server shows a CA's certificate as its own: give it one for {host} that the CA \
+             has signed"
+        )
+    } else {
+        "name the CA of the server's certificate with --ca-file (or MUSTER_CA_FILE)".to_owned()
+    }
 }
 
 async fn dial(host: &str, port: u16) -> io::Result<TcpStream> {

@@ -30,18 +30,16 @@ impl WaitReady {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let last = match tokio::time::timeout(left.max(LOOK_MIN), answers(session)).await {
                 Ok(Ok(())) => return Ok(()),
-                Ok(Err(failure)) => failure.what().to_owned(),
-                Err(_) => "the server takes connections and does not answer".to_owned(),
+                Ok(Err(failure)) => failure,
+                Err(_) => Failure::new("the server takes connections and does not answer"),
             };
             if tokio::time::Instant::now() + LOOK_AGAIN > deadline {
-                return Err(Failure::new(format!(
-                    "no answer within {} s: {last}",
-                    self.timeout
-                ))
-                .hint(
+                let (what, timeout) = (last.what(), self.timeout);
+                let failure = Failure::new(format!("no answer within {timeout} s: {what}"));
+                return Err(failure.hint(last.next().unwrap_or(
                     "does `muster serve` run with this --data-dir (or MUSTER_DATA_DIR)? its log \
                      says why it stopped",
-                ));
+                )));
             }
             tokio::time::sleep(LOOK_AGAIN).await;
         }

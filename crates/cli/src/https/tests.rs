@@ -43,9 +43,17 @@ impl Pki {
 
     /// Serves one connection; gives its port, and what came and whether with a certificate.
     async fn serve(&self, answer: &'static str) -> (u16, tokio::task::JoinHandle<(String, usize)>) {
+        self.serve_as(CertificateParams::new(vec!["dps.localhost".to_owned()]).unwrap(), answer)
+            .await
+    }
+
+    async fn serve_as(
+        &self,
+        params: CertificateParams,
+        answer: &'static str,
+    ) -> (u16, tokio::task::JoinHandle<(String, usize)>) {
         let key = KeyPair::generate().unwrap();
-        let names = vec!["dps.localhost".to_owned()];
-        let leaf = CertificateParams::new(names).unwrap().signed_by(&key, &self.issuer).unwrap();
+        let leaf = params.signed_by(&key, &self.issuer).unwrap();
         let provider = Arc::new(aws_lc_rs::default_provider());
         let mut roots = RootCertStore::empty();
         roots.add(self.ca.clone()).unwrap();
@@ -150,6 +158,40 @@ async fn another_name_is_not_believed() {
     let target = Target { host: "hub.localhost".into(), ..pki.target(port) };
     let told = HTTPS.send(&target, &request()).await.unwrap_err().to_string();
     assert!(told.contains("can not talk to hub.localhost"), "{told}");
+    assert!(told.contains("hint: the server has no certificate for hub.localhost:"), "{told}");
+    assert!(!told.contains("--ca-file"), "{told}");
+}
+
+#[tokio::test]
+async fn a_certificate_that_no_ca_file_mends_has_its_own_hint() {
+    let params = || CertificateParams::new(vec!["dps.localhost".to_owned()]).unwrap();
+    let (mut ca, mut ended, mut early) = (params(), params(), params());
+    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    ended.not_after = rcgen::date_time_ymd(2001, 1, 1);
+    early.not_before = rcgen::date_time_ymd(4001, 1, 1);
+    for (params, hint) in [
+        (ca, "the server shows a CA's certificate as its own"),
+        (ended, "the server's certificate has ended"),
+        (early, "the server's certificate is not valid yet"),
+    ] {
+        let pki = Pki::new();
+        let (port, _served) = pki.serve_as(params, ANSWER).await;
+        let told = HTTPS.send(&pki.target(port), &request()).await.unwrap_err().to_string();
+        assert!(told.contains(&format!("hint: {hint}")), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn a_key_of_another_certificate_is_told_before_anything_is_sent() {
+    let pki = Pki::new();
+    let mut target = pki.target(1);
+    target.identity = Some(pki.identity());
+    std::fs::write(pki.path("device.key.pem"), KeyPair::generate().unwrap().serialize_pem())
+        .unwrap();
+    let told = HTTPS.send(&target, &request()).await.unwrap_err().to_string();
+    let key = pki.path("device.key.pem");
+    let said = format!("{} is not the key of the first certificate in ", key.display());
+    assert!(told.contains(&said), "{told}");
 }
 
 #[tokio::test]
