@@ -30,10 +30,11 @@ mod transport;
 mod tests;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use clap::builder::{OsStringValueParser, TypedValueParser};
 use model::Timestamp;
 
 pub use commands::Commands;
@@ -74,6 +75,7 @@ pub struct GlobalArgs {
         long,
         global = true,
         env = "MUSTER_DATA_DIR",
+        value_parser = OsStringValueParser::new().map(PathBuf::from),
         value_name = "DIR",
         help_heading = GLOBAL
     )]
@@ -109,9 +111,14 @@ const GLOBAL: &str = "Global options";
 pub const DATA_DIR_DEFAULT: &str = "muster-data";
 
 impl GlobalArgs {
+    /// The server's data directory, where one is named; an empty `MUSTER_DATA_DIR=` names none.
+    pub fn named_data_dir(&self) -> Option<&Path> {
+        self.data_dir.as_deref().filter(|dir| !dir.as_os_str().is_empty())
+    }
+
     /// The server's data directory.
     fn data_dir(&self) -> PathBuf {
-        self.data_dir.clone().unwrap_or_else(|| PathBuf::from(DATA_DIR_DEFAULT))
+        self.named_data_dir().unwrap_or_else(|| Path::new(DATA_DIR_DEFAULT)).to_owned()
     }
 }
 

@@ -10,6 +10,7 @@ use service::Directory;
 use crate::bootstrap::Start;
 use crate::home::Lifetime;
 use crate::listen::{Because, Bound, Missed};
+use crate::pki::Origin;
 
 /// Whether policies' keys are told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,13 +29,14 @@ pub(crate) struct Told<'s> {
     pub(crate) directory: &'s Directory,
     pub(crate) data_dir: &'s Path,
     pub(crate) ca: &'s Path,
+    pub(crate) ca_is: Origin,
     pub(crate) certificates: &'s [String],
     pub(crate) bound: &'s Bound,
 }
 
 /// The text for the terminal.
 pub(crate) fn banner(told: &Told<'_>) -> String {
-    let Told { start, lifetime, keys, directory, data_dir, ca, certificates, bound } = told;
+    let Told { start, lifetime, keys, directory, data_dir, ca, ca_is, certificates, bound } = told;
     let mut text = String::new();
     let made = match start {
         Start::First => "made",
@@ -56,6 +58,14 @@ pub(crate) fn banner(told: &Told<'_>) -> String {
     line(format_args!(""));
     line(format_args!("  Data            {} ({made}{kept})", data_dir.display()));
     line(format_args!("  CA certificate  {}", ca.display()));
+    if (start, ca_is) == (&Start::Again, &Origin::Made) {
+        line(format_args!(
+            "                  is new: the data was found without a CA. What trusts the one before"
+        ));
+        line(format_args!(
+            "                  does not trust this server: put its pki/ back, or hand out the new one"
+        ));
+    }
     for own in *certificates {
         line(format_args!("  Certificate     {own}"));
     }

@@ -1,6 +1,6 @@
 //! Where a server's files are: a data directory, or a place for the two that a client needs.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -36,6 +36,8 @@ pub(crate) struct Home {
     /// Where the private keys are.
     pub(crate) keys: Keys,
     at_end: AtEnd,
+    /// Of an ephemeral server in a directory that is named; a database has its own.
+    _lock: Option<File>,
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -49,13 +51,19 @@ impl Home {
     pub(crate) fn kept(dir: &Path) -> Result<Self> {
         files::private_dir(dir)?;
         let pki = dir.join(PKI);
-        Ok(Self { dir: dir.to_path_buf(), pki, keys: Keys::InFiles, at_end: AtEnd::Stay })
+        Ok(Self {
+            dir: dir.to_path_buf(),
+            pki,
+            keys: Keys::InFiles,
+            at_end: AtEnd::Stay,
+            _lock: None,
+        })
     }
 
     /// A place for `admin.json` and `ca.pem` alone: the directory that is named, else one that is
     /// removed at the end.
     pub(crate) fn ephemeral(named: Option<&Path>, entropy: &dyn Entropy) -> Result<Self> {
-        let (dir, at_end) = match named {
+        let (dir, at_end, lock) = match named {
             Some(dir) => {
                 if has_data(dir) {
                     bail!(
@@ -65,11 +73,11 @@ impl Home {
                     );
                 }
                 files::private_dir(dir)?;
-                (dir.to_path_buf(), AtEnd::Stay)
+                (dir.to_path_buf(), AtEnd::Stay, Some(lock(dir)?))
             }
-            None => (temporary(entropy)?, AtEnd::Remove),
+            None => (temporary(entropy)?, AtEnd::Remove, None),
         };
-        Ok(Self { pki: dir.clone(), dir, keys: Keys::InMemory, at_end })
+        Ok(Self { pki: dir.clone(), dir, keys: Keys::InMemory, at_end, _lock: lock })
     }
 }
 
@@ -88,6 +96,22 @@ impl Drop for Home {
 /// Whether a directory holds the data of a server.
 pub(crate) fn has_data(dir: &Path) -> bool {
     [CONTROL, PKI, TELEMETRY].iter().any(|name| dir.join(name).exists())
+}
+
+/// Says that this process alone writes `admin.json` and `ca.pem` there, as long as it lives.
+fn lock(dir: &Path) -> Result<File> {
+    let opened = File::open(dir).with_context(|| format!("can not open {}", dir.display()))?;
+    match opened.try_lock() {
+        Ok(()) => Ok(opened),
+        Err(TryLockError::WouldBlock) => bail!(
+            "another ephemeral server is running on {}: stop it, or name another directory with \
+             --data-dir, or none",
+            dir.display()
+        ),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("can not lock {}", dir.display()))
+        }
+    }
 }
 
 fn temporary(entropy: &dyn Entropy) -> Result<PathBuf> {

@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     let Muster { global, command } = Muster::parse();
     match command {
         Command::Serve(args) => match load(args.flags.clone(), &global, file_faults) {
-            Ok(config) => report(serve::serve(&config, &args, global.data_dir.as_deref())),
+            Ok(config) => report(serve::serve(&config, &args, global.named_data_dir())),
             Err(code) => code,
         },
         Command::Backup(args) => {
@@ -137,7 +137,7 @@ fn load(
     global: &cli::GlobalArgs,
     files: fn(&Tls, &Webhooks, &Access, &LinkedHubs) -> Vec<String>,
 ) -> Result<Config, ExitCode> {
-    let flags = Flags { data_dir: global.data_dir.clone(), ..flags };
+    let flags = Flags { data_dir: global.named_data_dir().map(Into::into), ..flags };
     Config::load(&flags, files).map_err(|faults| {
         eprintln!("error: {faults}");
         ExitCode::from(USAGE)

@@ -46,6 +46,16 @@ pub(crate) struct DevelopmentCa {
     made: Mutex<HashMap<String, Made>>,
     service: OnceLock<Arc<Service>>,
     clock: Arc<dyn Clock>,
+    origin: Origin,
+}
+
+/// Where a CA is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// An earlier start has left it.
+    Found,
+    /// This start has put it there.
+    Made,
 }
 
 struct Made {
@@ -101,7 +111,11 @@ impl DevelopmentCa {
         let certificate_file = dir.join("ca.pem");
         let key_file = dir.join("ca.key.pem");
         let there = certificate_file.exists() && key_file.exists();
-        let (pem, key) = if keys == Keys::InFiles && there {
+        let origin = match keys == Keys::InFiles && there {
+            true => Origin::Found,
+            false => Origin::Made,
+        };
+        let (pem, key) = if origin == Origin::Found {
             let read = |file: &Path| {
                 fs::read_to_string(file).with_context(|| format!("can not read {}", file.display()))
             };
@@ -144,6 +158,7 @@ impl DevelopmentCa {
             made: Mutex::default(),
             service: OnceLock::new(),
             clock,
+            origin,
         })
     }
 
@@ -151,6 +166,11 @@ impl DevelopmentCa {
     pub(crate) fn serve(&self, service: Arc<Service>) {
         // A second call would be a fault of ours without consequence: the service is the same.
         let _ = self.service.set(service);
+    }
+
+    /// Whether it was there already.
+    pub(crate) const fn origin(&self) -> Origin {
+        self.origin
     }
 
     /// The last second in which the CA is valid.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use clap::builder::BoolishValueParser;
 use gateway::issuers::{Issuers, Nobody};
 use gateway::listener::{Capacity, Counters, Listener};
 use gateway::metrics::{Metrics, Readings};
@@ -45,7 +46,7 @@ pub(crate) struct ServeArgs {
     #[command(flatten)]
     pub(crate) flags: Flags,
     /// Keep everything in memory; --data-dir then gets admin.json and ca.pem alone.
-    #[arg(long, env = "MUSTER_EPHEMERAL")]
+    #[arg(long, env = "MUSTER_EPHEMERAL", value_parser = BoolishValueParser::new())]
     ephemeral: bool,
     /// What the server begins with: a TOML file of services, keys, enrollments and identities.
     #[arg(long, env = "MUSTER_FIXTURE", value_name = "FILE")]
@@ -140,6 +141,7 @@ async fn run(config: &Config, beginning: &Beginning<'_>) -> Result<()> {
         directory: &directory,
         data_dir: &home.dir,
         ca: &ca_file,
+        ca_is: ca.origin(),
         certificates: &lines,
         bound: &bound,
     });

@@ -112,6 +112,46 @@ fn the_banner_shows_no_key_to_what_is_not_a_terminal() {
 }
 
 #[test]
+fn a_second_ephemeral_server_leaves_the_first_ones_directory_alone() {
+    let scratch = Scratch::new();
+    let server = scratch.serve(" --ephemeral");
+    let admin = fs::read_to_string(scratch.path("data/admin.json")).unwrap();
+    let mut second = scratch.command("serve --https-port 0 --mqtt-port 0");
+    let second = second.env("MUSTER_EPHEMERAL", "1").output().unwrap();
+    let told = error_of(&second);
+    assert_eq!(second.status.code(), Some(1), "{told}");
+    assert!(told.contains("another ephemeral server is running on "), "{told}");
+    assert_eq!(fs::read_to_string(scratch.path("data/admin.json")).unwrap(), admin);
+    server.stop();
+    scratch.serve(" --ephemeral").stop();
+}
+
+#[test]
+fn a_new_ca_for_data_that_was_found_is_told() {
+    let scratch = Scratch::new();
+    scratch.serve("").stop();
+    assert!(!scratch.log().contains("is new: the data was found"), "{}", scratch.log());
+    fs::remove_dir_all(scratch.path("data/pki")).unwrap();
+    scratch.serve("").stop();
+    assert!(
+        scratch.log().contains("is new: the data was found without a CA."),
+        "{}",
+        scratch.log()
+    );
+}
+
+#[test]
+fn an_empty_data_directory_in_the_environment_is_none() {
+    let scratch = Scratch::new();
+    let mut named = scratch.command("wait-ready --timeout 0 --data-dir there");
+    let named = named.env("MUSTER_DATA_DIR", "").output().unwrap();
+    assert!(error_of(&named).contains("there/admin.json"), "{}", error_of(&named));
+    let mut unnamed = scratch.command("wait-ready --timeout 0");
+    let unnamed = unnamed.env("MUSTER_DATA_DIR", "").output().unwrap();
+    assert!(error_of(&unnamed).contains("muster-data/admin.json"), "{}", error_of(&unnamed));
+}
+
+#[test]
 fn a_directory_that_nobody_named_is_removed_at_the_end() {
     let scratch = Scratch::new();
     let mut command = scratch.command("serve --ephemeral --https-port 0 --mqtt-port 0");
