@@ -320,8 +320,18 @@ impl<S: OfService> Policies<S> {
                 let found = policy.find(session).await?;
                 let name = policy.name.as_ref();
                 confirm(&format!("Delete policy '{name}' and refuse its keys?"), yes)?;
+                let before = found.admin.policies(S::KIND, &found.service).await?;
                 let call = Call::delete(found.path, format!("delete policy '{name}'"));
-                found.admin.service.call(call).await.map_err(missing::<S>).map(drop)
+                found.admin.service.call(call).await.map_err(missing::<S>)?;
+                for right in lost(&before, name) {
+                    eprintln!(
+                        "note: no policy of '{}' has {right} any more; `muster iot {} policy \
+                         create` makes one that has",
+                        found.service,
+                        S::KIND.word()
+                    );
+                }
+                Ok(())
             }
             Verb::RenewKey { policy, renew_key } => {
                 let found = policy.find(session).await?;
@@ -333,6 +343,19 @@ impl<S: OfService> Policies<S> {
             }
         }
     }
+}
+
+/// The rights that a policy alone had.
+fn lost<'p>(before: &'p [Value], name: &str) -> Vec<&'p str> {
+    let rights = |policy: &'p Value| {
+        at(policy, &["rights"]).as_str().unwrap_or_default().split(',').map(str::trim)
+    };
+    let (gone, left): (Vec<_>, Vec<_>) = before.iter().partition(|policy| {
+        at(policy, &["keyName"]).as_str().is_some_and(|known| known.eq_ignore_ascii_case(name))
+    });
+    let left: Vec<&str> = left.into_iter().flat_map(rights).collect();
+    let gone = gone.into_iter().flat_map(rights).filter(|right| !right.is_empty());
+    gone.filter(|right| !left.contains(right)).collect()
 }
 
 /// Where a policy is.
@@ -382,4 +405,20 @@ pub(crate) fn pick<'p>(policies: &'p [Value], name: &str) -> Result<&'p Value> {
         Failure::not_found(format!("there is no policy '{name}'"))
             .hint(format!("there are: {}", names.join(", ")))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_rights_that_go_with_the_last_policy_are_told() {
+        let policy = |name: &str, rights: &str| json!({"keyName": name, "rights": rights});
+        let before = [
+            policy("owner", "EnrollmentRead, EnrollmentWrite"),
+            policy("reader", "EnrollmentRead"),
+        ];
+        assert_eq!(lost(&before, "OWNER"), ["EnrollmentWrite"]);
+        assert!(lost(&before, "reader").is_empty() && lost(&before, "nobody").is_empty());
+    }
 }

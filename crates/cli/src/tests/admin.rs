@@ -274,8 +274,10 @@ async fn a_policy_is_created_changed_renewed_and_deleted() {
     assert_eq!(ran.body(1), json!({"renewKey": "swap"}));
     let hubs = json!({"value": [{"name": "hub1", "properties": {"hostName": "hub1.localhost"}}]});
     let words = ["iot", "hub", "policy", "delete", "--hub-name", "hub1", "-n", "p"];
-    let ran = run(&words, vec![reply(200, &hubs), reply(404, &json!({}))]).await;
-    assert_eq!(ran.lines()[1], "DELETE /muster/v1/hubs/hub1/policies/p?api-version=2026-11-01");
+    let replies =
+        vec![reply(200, &hubs), reply(200, &json!({"value": []})), reply(404, &json!({}))];
+    let ran = run(&words, replies).await;
+    assert_eq!(ran.lines()[2], "DELETE /muster/v1/hubs/hub1/policies/p?api-version=2026-11-01");
     let (kind, text) = ran.failure();
     assert_eq!(kind, Kind::NotFound);
     assert!(text.ends_with("hint: `muster iot hub policy list` shows what there is"), "{text}");
