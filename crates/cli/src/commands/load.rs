@@ -118,7 +118,8 @@ impl Load {
         };
         let progress = Progress::begin(records.bytes(), state.counts.all());
         let mut loading = Loading { state, state_path: Some(state_path), report, progress };
-        let ended = loading.run(&mut records, &mut ids, &sender).await;
+        let interrupted = tokio::signal::ctrl_c();
+        let ended = until(interrupted, loading.run(&mut records, &mut ids, &sender)).await;
         loading.progress.end();
         let counts = loading.state.counts;
         if let Err(failure) = ended {
@@ -144,6 +145,18 @@ impl Load {
                     .hint(format!("{place} says which lines and why; the others are loaded")))
             }
         }
+    }
+}
+
+/// Loads, unless somebody stops it: what is done with until then is known.
+async fn until(
+    interrupted: impl Future<Output = std::io::Result<()>>,
+    load: impl Future<Output = Result>,
+) -> Result {
+    tokio::select! {
+        biased;
+        Ok(()) = interrupted => Err(Failure::new("the load was interrupted")),
+        ended = load => ended,
     }
 }
 
@@ -281,5 +294,21 @@ struct Ids {
 impl Ids {
     fn is_new(&mut self, id: &str) -> bool {
         self.seen.insert(self.hasher.hash_one(id.to_ascii_lowercase()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, ready};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn an_interrupted_load_says_so() {
+        let told = until(ready(Ok(())), pending()).await.unwrap_err();
+        assert_eq!(told.what(), "the load was interrupted");
+        assert!(until(pending(), ready(Ok(()))).await.is_ok());
+        let deaf = std::io::Error::other("no signals here");
+        assert!(until(ready(Err(deaf)), ready(Ok(()))).await.is_ok());
     }
 }
