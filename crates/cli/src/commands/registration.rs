@@ -1,15 +1,16 @@
 //! Registration records: what became of devices that registered.
 
 use clap::{Args, Subcommand};
+use serde_json::Value;
 
 use super::common::{DpsArgs, Yes};
 use super::enrollment::EnrollmentId;
-use super::enrollment_group::GroupId;
+use super::enrollment_group::{GROUP, GroupId};
 use super::orphan::Orphan;
 use super::records::DpsOfServer;
 use super::reprovision::{OrderArgs, Whom};
 use crate::Session;
-use crate::failure::{Failure, Result};
+use crate::failure::{Failure, Kind, Result};
 use crate::output::{Column, column};
 use crate::service::{Call, Service, segment};
 
@@ -180,9 +181,25 @@ async fn list(session: &mut Session, service: &Service, group: &str, top: Option
     let path = format!("/registrations/{}/query", segment(group));
     let doing = format!("list the registrations of enrollment group '{group}'");
     let mut list = session.output.open_list(COLUMNS);
+    let mut found = false;
     let call = || Call::post(path.clone(), doing.clone());
-    service.pages(call, top, None, |page| list.page(page)).await?;
-    list.close()
+    let page = |page: &[Value]| {
+        found |= !page.is_empty();
+        list.page(page)
+    };
+    service.pages(call, top, None, page).await?;
+    list.close()?;
+    // As with az that is no failure; but a misspelled id wants a word.
+    if !found
+        && let Err(failure) = GROUP.read(service, group).await
+        && failure.kind() == Kind::NotFound
+    {
+        eprintln!(
+            "note: there is no enrollment group '{group}'; `muster iot dps enrollment-group list` \
+             shows what there is"
+        );
+    }
+    Ok(())
 }
 
 async fn show(session: &mut Session, dps: &DpsArgs, id: &str) -> Result {

@@ -210,6 +210,15 @@ r2               failed                               no hub
 }
 
 #[tokio::test]
+async fn a_group_without_registrations_is_looked_for() {
+    let words =
+        ["iot", "dps", "enrollment-group", "registration", "list", "-l", LOGIN, "--gid", "nosuch"];
+    let missing = json!({"errorCode": 404_201, "message": "Enrollment not found."});
+    let ran = run(&words, vec![page(&json!([]), None), reply(404, &missing)]).await.ok();
+    assert_eq!(ran.lines()[1], "GET /enrollmentGroups/nosuch?api-version=2021-10-01");
+}
+
+#[tokio::test]
 async fn groups_attest_by_key_certificate_or_ca_name() {
     let files = tempfile::tempdir().unwrap();
     let der = file(&files, "int.cer", &[0x30, 0x82, 0xff, 0xfe]);
