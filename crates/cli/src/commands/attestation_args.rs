@@ -1,7 +1,8 @@
 //! How an entry's devices prove themselves, from options to the `attestation` member.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use attestation::x509::Certificate;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
@@ -72,6 +73,22 @@ impl Credentials {
         })
     }
 
+    /// Tells of signing certificates that are no CA's: the service takes them, as Azure does.
+    pub(crate) fn note_leaves(&self) {
+        for path in [&self.certificate_path, &self.secondary_certificate_path] {
+            if let Some(path) = path
+                && is_leaf(path)
+            {
+                eprintln!(
+                    "note: {} is no CA's certificate (its basicConstraints do not say CA:TRUE), so \
+                     no device attests by it; a single device's goes into `muster iot dps \
+                     enrollment create --attestation-type x509`",
+                    path.display()
+                );
+            }
+        }
+    }
+
     /// A symmetric key mechanism; the service generates the keys that are not given (V-16).
     pub(crate) fn symmetric_key(&self) -> Value {
         let mut keys = Map::new();
@@ -98,6 +115,13 @@ impl Credentials {
             }
         }
     }
+}
+
+/// Whether a file holds a certificate that is not a CA's.
+fn is_leaf(path: &Path) -> bool {
+    let read = certificate(path).ok();
+    read.and_then(|text| Certificate::from_upload(text.as_bytes()).ok())
+        .is_some_and(|certificate| !certificate.is_ca())
 }
 
 impl SlotEdits {
@@ -155,5 +179,27 @@ pub(crate) fn expect_type(attestation: &Map<String, Value>, wanted: &str, option
         true => Ok(()),
         false => Err(Failure::usage(format!("the entry attests by {found}, it has no {options}"))
             .hint("an entry's type can not change: delete it and create it anew")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
+
+    use super::*;
+
+    #[test]
+    fn a_leaf_is_told_from_a_ca() {
+        let dir = tempfile::tempdir().unwrap();
+        let written = |name: &str, is_ca: IsCa| {
+            let mut params = CertificateParams::default();
+            params.is_ca = is_ca;
+            let pem = params.self_signed(&KeyPair::generate().unwrap()).unwrap().pem();
+            let file = dir.path().join(name);
+            std::fs::write(&file, pem).unwrap();
+            file
+        };
+        assert!(is_leaf(&written("leaf.pem", IsCa::NoCa)));
+        assert!(!is_leaf(&written("ca.pem", IsCa::Ca(BasicConstraints::Unconstrained))));
     }
 }

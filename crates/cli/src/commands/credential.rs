@@ -10,8 +10,8 @@ use serde_json::{Map, Value, json};
 use super::common::{DpsOfAdmin, Yes, confirm};
 use crate::Session;
 use crate::failure::{Failure, Result};
-use crate::locate::{Admin, values};
-use crate::output::{Column, at, column};
+use crate::locate::{Admin, Kind, values};
+use crate::output::{Column, at, cell, column};
 use crate::service::{Call, segment};
 
 const COLUMNS: &[Column] = &[
@@ -192,6 +192,15 @@ impl Credential {
             Noun::Policy(policy) => policy.run(session).await,
         }
     }
+}
+
+/// The names of a provisioning service's credential policies.
+pub(super) async fn names(session: &Session, dps: Option<&str>) -> Result<Vec<String>> {
+    let admin = Admin::find(session, None)?;
+    let dps = admin.resource(Kind::Dps, dps).await?.name;
+    let doing = format!("list the credential policies of '{dps}'");
+    let list = admin.service.call(Call::get(format!("{}/policies", root(&dps)), doing)).await?;
+    Ok(values(list).iter().map(|policy| cell(at(policy, &["name"]))).collect())
 }
 
 impl Policy {

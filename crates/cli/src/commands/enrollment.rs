@@ -195,7 +195,9 @@ impl Create {
             information.transpose()?.unwrap_or_default().into(),
         );
         let service = self.dps.service(session).await?;
-        INDIVIDUAL.create(session, &service, id, entry).await
+        INDIVIDUAL.create(session, &service, id, entry).await?;
+        self.settings.note_policy(session, &self.dps).await;
+        Ok(())
     }
 
     fn attestation(&self) -> Result<Value> {

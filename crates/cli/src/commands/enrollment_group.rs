@@ -243,7 +243,10 @@ impl Create {
         entry.insert("enrollmentGroupId".into(), json!(id));
         entry.insert("attestation".into(), attestation);
         let service = self.dps.service(session).await?;
-        GROUP.create(session, &service, id, entry).await
+        GROUP.create(session, &service, id, entry).await?;
+        self.credentials.note_leaves();
+        self.settings.note_policy(session, &self.dps).await;
+        Ok(())
     }
 }
 
@@ -260,6 +263,8 @@ impl Update {
                 self.settings.edit(entry)
             })
             .await?;
+        self.credentials.note_leaves();
+        self.settings.note_policy(session, &self.dps).await;
         if self.settings.disables() {
             eprintln!(
                 "note: devices under an intermediate CA that has its own enabled group are still \

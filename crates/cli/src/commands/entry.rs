@@ -4,8 +4,8 @@ use clap::builder::ArgAction;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value, json};
 
-use super::common::{flag, json_object};
-use super::document;
+use super::common::{DpsArgs, flag, json_object};
+use super::{credential, document};
 use crate::Session;
 use crate::failure::{Failure, Result};
 use crate::output::{Column, at};
@@ -243,6 +243,23 @@ impl Settings {
     /// Whether the entry is to let nobody in any more.
     pub(crate) fn disables(&self) -> bool {
         self.provisioning_status == Some(Status::Disabled)
+    }
+
+    /// Tells of a credential policy that is not there (yet): it issues nothing. Only where the
+    /// administration can be asked, which a service's connection string does not open.
+    pub(crate) async fn note_policy(&self, session: &Session, dps: &DpsArgs) {
+        let Some(wanted) = self.credential_policy.as_deref().filter(|name| !name.is_empty()) else {
+            return;
+        };
+        if dps.login().is_none()
+            && let Ok(names) = credential::names(session, dps.name()).await
+            && !names.iter().any(|name| name.eq_ignore_ascii_case(wanted))
+        {
+            eprintln!(
+                "note: there is no credential policy '{wanted}' yet, and a device that asks for a \
+                 certificate fails; `muster iot dps credential policy create` makes it"
+            );
+        }
     }
 
     /// Puts what was given into an entry.
