@@ -191,7 +191,7 @@ fn agree(plan: &Plan, agreed: Option<&[Step]>, yes: bool) -> Result {
     if yes {
         return Ok(());
     }
-    ask(&format!("{question}. Go on?"))
+    ask(&question)
 }
 
 /// Unlike a single deletion, a plan is not carried out where nobody can be asked.
@@ -205,7 +205,7 @@ fn ask(question: &str) -> Result {
     if !stdin.is_terminal() {
         return Err(nothing());
     }
-    eprint!("{question} [y/N] ");
+    eprint!("{question}. Go on? [y/N] ");
     std::io::stderr().flush()?;
     let mut answer = String::new();
     stdin.read_line(&mut answer)?;

@@ -57,11 +57,26 @@ impl Explain {
             }
         }
         if known > attempts.len() {
-            eprintln!(
-                "note: {} earlier attempts are known; --all tells them",
-                known - attempts.len()
-            );
+            eprintln!("{}", earlier(known - attempts.len()));
         }
         Ok(())
+    }
+}
+
+fn earlier(count: usize) -> String {
+    match count {
+        1 => "note: an earlier attempt is known; --all tells it".to_owned(),
+        count => format!("note: {count} earlier attempts are known; --all tells them"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_is_not_many() {
+        assert_eq!(earlier(1), "note: an earlier attempt is known; --all tells it");
+        assert_eq!(earlier(2), "note: 2 earlier attempts are known; --all tells them");
     }
 }

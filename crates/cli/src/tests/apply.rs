@@ -117,7 +117,9 @@ async fn pruning_is_asked_for_and_bounded() {
     let ran = with(GROUP, &["apply"], vec![served()]).await.ok();
     assert_eq!(ran.asked.len(), 3);
     let ran = with(GROUP, &["apply", "--prune"], vec![served()]).await;
-    assert!(ran.failure().1.contains("nothing was done"), "{}", ran.failure().1);
+    let told = ran.failure().1;
+    assert!(told.contains("nothing was done: 1 to delete or to enable again, such as"), "{told}");
+    assert!(!told.contains("Go on?"), "{told}");
     let ran = with(GROUP, &["apply", "--prune", "--prune-max", "0", "-y"], vec![served()]).await;
     assert!(ran.failure().1.contains("more than 0 would be deleted"), "{}", ran.failure().1);
     let ran = with(GROUP, &["apply", "--prune", "--keep", "OL*"], vec![served()]).await.ok();
@@ -171,6 +173,8 @@ async fn apply_of_a_weight_keeps_the_latencies() {
 #[tokio::test]
 async fn a_file_with_faults_asks_the_server_nothing() {
     let ran = with("dps: [{name: dps, enrolments: []}]", &["apply"], vec![]).await;
-    assert!(ran.failure().1.contains("fleet.yaml:1: dps.enrolments: there is no such key"));
+    let told = ran.failure().1;
+    assert!(told.contains("fleet.yaml:1: dps.enrolments: there is no such key"), "{told}");
+    assert!(told.starts_with("error: nothing was done: there is a fault:\n"), "{told}");
     assert!(ran.asked.is_empty());
 }

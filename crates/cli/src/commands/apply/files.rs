@@ -55,12 +55,12 @@ pub(super) fn read(files: &[PathBuf]) -> Result<BTreeMap<String, Wanted>> {
     match faults.told.as_slice() {
         [] => Ok(all),
         told => {
-            let plural = if told.len() == 1 { "fault" } else { "faults" };
+            let count = match told.len() {
+                1 => "is a fault".to_owned(),
+                count => format!("are {count} faults"),
+            };
             let lines: String = told.iter().map(|fault| format!("\n  - {fault}")).collect();
-            Err(Failure::new(format!(
-                "nothing was done: there are {} {plural}:{lines}",
-                told.len()
-            )))
+            Err(Failure::new(format!("nothing was done: there {count}:{lines}")))
         }
     }
 }
