@@ -562,7 +562,7 @@ pub fn dps_body(body: &[u8]) -> Result<DpsBody, ApiFault> {
     };
     let allocation_policy = allocation_policy.map(policy).transpose()?;
     let regions = regions.map(placing::regions).transpose()?;
-    let quota = quota.map(QuotaRead::change).unwrap_or_default();
+    let quota = quota.map(quota::change).transpose()?.unwrap_or_default();
     Ok(DpsBody { host: host(host_name)?, id_scope, allocation_policy, network, regions, quota })
 }
 
