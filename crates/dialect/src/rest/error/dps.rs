@@ -221,6 +221,7 @@ fn not_found(missing: &Missing) -> WireError {
         Missing::Policy => NOT_FOUND.says("Shared access policy not found."),
         Missing::Subscription => NOT_FOUND.says("Event subscription not found."),
         Missing::DeadLetter => NOT_FOUND.says("Dead letter not found."),
+        Missing::ExpiryException => NOT_FOUND.says("Expiry exception not found."),
         Missing::Path => NOT_FOUND.says("There is nothing at this address."),
     }
 }

@@ -35,6 +35,8 @@ pub enum Missing {
     Subscription,
     /// A dead letter.
     DeadLetter,
+    /// An exception for expired certificates.
+    ExpiryException,
     /// An address.
     Path,
 }

@@ -404,6 +404,11 @@ fn not_found(check: impl Fn(ApiFault, &str, &str)) {
         "GenericNotFound 404000 Dead letter not found",
     );
     check(
+        Missing::ExpiryException,
+        "404000 Expiry exception not found.",
+        "GenericNotFound 404000 Expiry exception not found",
+    );
+    check(
         Missing::Path,
         "404000 There is nothing at this address.",
         "GenericNotFound 404000 There is nothing at this address",

@@ -31,6 +31,7 @@ pub(super) async fn answer(
         }
         ExceptionRoute::Delete(entry) => {
             let ended = own.delete_expiry_exception(call, dps, &entry).await;
+            let failed = |error| faults::dps_api(&error, Missing::ExpiryException);
             ended.map_err(failed).map(|()| Reply::empty(204))
         }
     }

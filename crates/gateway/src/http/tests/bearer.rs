@@ -235,3 +235,12 @@ async fn k_20_the_audit_trail_names_the_bearer() {
     let lines = store.audit_lines();
     assert_eq!(lines.last().unwrap().actor, "ada of https://id.example");
 }
+
+#[tokio::test]
+async fn an_exception_that_is_not_there_is_not_called_an_enrollment() {
+    let signer = Signer::new().await;
+    signer.world.enroll("dev").await;
+    let request = "DELETE /muster/v1/dps/dps/expiry-exceptions/enrollments/dev";
+    let answer = signer.ask(ADMIN, request, &signer.token("contributor"), "").await.expect(404);
+    assert_eq!(answer["message"], "Expiry exception not found.");
+}
