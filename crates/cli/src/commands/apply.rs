@@ -1,6 +1,7 @@
 //! `muster apply` and `muster plan`: enrollments as code.
 
 mod files;
+mod hubs;
 mod live;
 mod normal;
 mod plan;

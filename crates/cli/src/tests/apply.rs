@@ -60,6 +60,18 @@ async fn a_plan_reads_and_writes_nothing() {
 }
 
 #[tokio::test]
+async fn a_plan_that_can_not_be_carried_out_says_so() {
+    let text = format!("{GROUP}        iotHubs: [hub1]\n");
+    let hubs = json!({"value": [{"name": "hub1", "properties": {"hostName": "hub1.localhost"}}]});
+    let links = json!({"value": [{"name": "hub1.localhost"}]});
+    let replies = vec![reply(200, &hubs), reply(200, &links), page(&json!([]), None)];
+    let ran = with(&text, &["apply", "--dry-run"], replies).await;
+    let told = ran.failure().1;
+    assert!(told.contains("nothing was done, 1 can not be: "), "{told}");
+    assert!(told.contains("iotHubs: 'hub1' is no host: give hub1.localhost"), "{told}");
+}
+
+#[tokio::test]
 async fn drift_is_told_by_the_exit_code() {
     for command in [vec!["plan", "--detailed-exitcode"], vec!["apply", "--check"]] {
         let ran = with(GROUP, &command, vec![page(&json!([]), None)]).await;

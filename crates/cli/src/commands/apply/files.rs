@@ -305,6 +305,12 @@ dps:
       - registrationId: A
         attestation: {type: x509, x509: {clientCertificates: {primary: no-such.pem}}}
   - {}
+  - name: dps2
+    enrollments:
+      - {registrationId: a b, attestation: {type: symmetricKey}}
+      - {registrationId: c, deviceId: d/e, attestation: {type: symmetricKey}}
+    enrollment_groups: [{enrollmentGroupId: -g, attestation: {type: symmetricKey}}]
+    certificates: [{name: a b, certificate: no-such.pem}]
 ";
         let told = wanted(text).unwrap_err().to_string();
         for (line, because) in [
@@ -318,13 +324,18 @@ dps:
             (14, "A is at "),
             (15, "attestation.x509.clientCertificates.primary: can not read"),
             (16, "dps: name is missing"),
+            (19, "registrationId: has the character ' ' at offset 1"),
+            (20, "deviceId: has the character '/' at offset 1"),
+            (21, "enrollmentGroupId: starts with a special character"),
+            (22, "name: has the character ' ' at offset 1"),
+            (22, "certificate: can not read"),
         ] {
             let found = told.lines().any(|fault| {
                 fault.contains(&format!("fleet.yaml:{line}: ")) && fault.contains(because)
             });
             assert!(found, "{line} {because} is not in {told}");
         }
-        assert!(told.starts_with("error: nothing was done: there are 10 faults:"), "{told}");
+        assert!(told.starts_with("error: nothing was done: there are 15 faults:"), "{told}");
         assert!(!told.contains("c2VjcmV0"), "{told}");
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::files::{Entry, Wanted};
+use super::hubs::Hubs;
 use super::plan::{Kind, Live, Plan};
 use crate::commands::enrollment::INDIVIDUAL;
 use crate::commands::enrollment_group::GROUP;
@@ -55,8 +56,11 @@ impl Place {
     /// Reads the server, and plans what is to be done.
     pub(super) async fn plan(&self, wanted: &Wanted, pruning: Option<&Pruning>) -> Result<Plan> {
         let mut plan = Plan::default();
-        if !wanted.links.is_empty() {
-            plan.want(Kind::Link, &wanted.links, &self.links(&wanted.links).await?);
+        let mut hubs = None;
+        if wanted.names_hubs() {
+            let found = self.hubs().await?;
+            plan.want(Kind::Link, &wanted.links, &found.links(&wanted.links));
+            hubs = Some(found);
         }
         if let Some(certificates) = &wanted.certificates {
             let live = self.certificates().await?;
@@ -78,6 +82,9 @@ impl Place {
             if let Some(pruning) = pruning {
                 self.prune_enrollments(&mut plan, enrollments, pruning).await?;
             }
+        }
+        if let Some(hubs) = hubs {
+            plan.faults.extend(hubs.faults(wanted, &plan));
         }
         if let Some(pruning) = pruning {
             let count = plan.steps.iter().filter(|step| step.deletes()).count();
@@ -122,34 +129,12 @@ impl Place {
             .await
     }
 
-    async fn links(&self, wanted: &[Entry]) -> Result<BTreeMap<String, Live>> {
-        let hubs = self.admin.all(locate::Kind::Hub).await?;
+    async fn hubs(&self) -> Result<Hubs> {
+        let here = self.admin.all(locate::Kind::Hub).await?;
         let path = format!("/muster/v1/dps/{}/linked-hubs", segment(&self.name));
         let doing = format!("list the hubs of '{}'", self.name);
         let linked = values(self.admin.service.call(Call::get(path, doing)).await?);
-        let mut found = BTreeMap::new();
-        for entry in wanted {
-            let id = entry.id.to_ascii_lowercase();
-            let host = hubs
-                .iter()
-                .find(|hub| hub.name.eq_ignore_ascii_case(&id))
-                .map_or(id.as_str(), |hub| hub.host.as_str());
-            let is_meant = |value: &&Value| {
-                let name = at(value, &["name"]).as_str().unwrap_or_default();
-                name.eq_ignore_ascii_case(host)
-            };
-            if let Some(link) = linked.iter().find(is_meant) {
-                let members = [
-                    ("allocation_weight", at(link, &["allocationWeight"])),
-                    ("apply_allocation_policy", at(link, &["applyAllocationPolicy"])),
-                    ("latencies", at(link, &["latencies"])),
-                ];
-                let members = members.map(|(name, value)| (name.to_owned(), value.clone()));
-                let members = Map::from_iter(members);
-                found.insert(id, Live { id: entry.id.clone(), etag: None, members });
-            }
-        }
-        Ok(found)
+        Ok(Hubs { here, linked })
     }
 
     async fn certificates(&self) -> Result<BTreeMap<String, Live>> {

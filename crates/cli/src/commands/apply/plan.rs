@@ -106,6 +106,12 @@ impl Plan {
         })
     }
 
+    /// What is made or changed.
+    pub(super) fn written(&self) -> BTreeSet<(Kind, &str)> {
+        let written = self.steps.iter().filter(|step| !step.deletes());
+        written.map(|step| (step.kind, step.id.as_str())).collect()
+    }
+
     /// Plans what is wanted of one kind. `live` is by lower-case id.
     pub(super) fn want(&mut self, kind: Kind, wanted: &[Entry], live: &BTreeMap<String, Live>) {
         for entry in wanted {

@@ -6,7 +6,9 @@ use attestation::SymmetricKey;
 use attestation::x509::Certificate;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use model::{RegionName, limits};
+use model::{
+    CertificateName, DeviceId, EnrollmentGroupId, IdError, RegionName, RegistrationId, limits,
+};
 use serde_json::{Map, Value, json};
 
 use super::yaml::{Node, What};
@@ -20,6 +22,8 @@ const BASE64_CHARS_MIN: usize = 256;
 pub(super) enum Shape {
     /// A text; a number must be in quotes.
     Text,
+    /// A text that is an id of some kind.
+    Id(fn(&str) -> Result<(), IdError>),
     /// `true` or `false`.
     Truth,
     /// An integer.
@@ -43,7 +47,7 @@ pub(super) enum Shape {
 }
 
 use Shape::{
-    Certificate as Cert, Count, Free, Key, Latencies, Object, Slot, Text, Texts, Truth, Word,
+    Certificate as Cert, Count, Free, Id, Key, Latencies, Object, Slot, Text, Texts, Truth, Word,
 };
 
 const SLOTS: Shape = Object(&[("primary", Slot), ("secondary", Slot)]);
@@ -57,8 +61,9 @@ const WEBHOOK: Shape = Object(&[("webhookUrl", Text), ("apiVersion", Text)]);
 
 /// An individual enrollment.
 pub(super) const ENROLLMENT: Shape = Object(&[
-    ("registrationId", Text),
-    ("deviceId", Text),
+    ("registrationId", Id(|text| RegistrationId::parse(text).map(drop))),
+    // An empty one is none: the device is called as it registers.
+    ("deviceId", Id(|text| if text.is_empty() { Ok(()) } else { DeviceId::parse(text).map(drop) })),
     (
         "attestation",
         Object(&[
@@ -82,7 +87,7 @@ pub(super) const ENROLLMENT: Shape = Object(&[
 
 /// An enrollment group.
 pub(super) const GROUP: Shape = Object(&[
-    ("enrollmentGroupId", Text),
+    ("enrollmentGroupId", Id(|text| EnrollmentGroupId::parse(text).map(drop))),
     (
         "attestation",
         Object(&[
@@ -110,8 +115,11 @@ pub(super) const GROUP: Shape = Object(&[
 ]);
 
 /// A CA certificate, in the words of a fixture.
-pub(super) const CERTIFICATE: Shape =
-    Object(&[("name", Text), ("certificate", Cert), ("verified", Truth)]);
+pub(super) const CERTIFICATE: Shape = Object(&[
+    ("name", Id(|text| CertificateName::parse(text).map(drop))),
+    ("certificate", Cert),
+    ("verified", Truth),
+]);
 
 /// A linked hub, in the words of a fixture.
 pub(super) const LINK: Shape = Object(&[
@@ -151,10 +159,14 @@ pub(super) fn read(node: Node, shape: &Shape, path: &str, faults: &mut Faults) -
     };
     match (shape, node.what) {
         (Text, What::Scalar(Value::String(text))) => Some(text.into()),
-        (Text, What::Scalar(Value::Number(_) | Value::Bool(_))) => {
+        (Id(check), What::Scalar(Value::String(text))) => match check(&text) {
+            Ok(()) => Some(text.into()),
+            Err(because) => fault(&because.to_string()),
+        },
+        (Text | Id(_), What::Scalar(Value::Number(_) | Value::Bool(_))) => {
             fault("is no text: put it in quotes")
         }
-        (Text, _) => fault("is no text"),
+        (Text | Id(_), _) => fault("is no text"),
         (Truth, What::Scalar(value @ Value::Bool(_))) => Some(value),
         (Truth, _) => fault("is true or false"),
         (Count, What::Scalar(Value::Number(number))) if number.is_u64() => Some(number.into()),
