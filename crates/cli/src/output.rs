@@ -363,6 +363,10 @@ fn flatten(name: String, value: &Value, rows: &mut Vec<(String, String)>) {
             }
         }
         Value::Null => {}
+        // A line each, which `cell` has no room for.
+        Value::Array(items) if items.iter().any(Value::is_object) => {
+            rows.push((name, items.iter().map(cell).collect::<Vec<_>>().join("\n")));
+        }
         Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
             rows.push((name, cell(value)));
         }

@@ -19,7 +19,7 @@ const COLUMNS: &[Column] = &[
     column!("Days", "properties"."validityDays"),
     column!("Issuer", "properties"."issuer"."subject"),
     column!("Issuer expires", "properties"."issuer"."expiry"),
-    column!("Revoked", "properties"."revoked"),
+    column!("Last revoked", "properties"."revoked"),
 ];
 
 const FIRST: [&str; 4] =
@@ -213,7 +213,7 @@ impl Policy {
                 let doing = format!("create credential policy '{}'", policy.name);
                 let call = Call::put(found.path, json!({"properties": properties}), doing);
                 let made = found.admin.service.call(call).await?;
-                session.output.thing(&made, &FIRST)
+                show(session, made)
             }
             Verb::List { dps } => {
                 let (admin, dps) = dps.find(session).await?;
@@ -226,7 +226,7 @@ impl Policy {
                 let doing = format!("read credential policy '{}'", policy.name);
                 let call = Call::get(found.path, doing);
                 let shown = found.admin.service.call(call).await.map_err(missing)?;
-                session.output.thing(&shown, &FIRST)
+                show(session, shown)
             }
             Verb::Update { policy, says, etag } => {
                 let properties = says.properties();
@@ -239,7 +239,7 @@ impl Policy {
                 let call = Call::put(found.path, json!({"properties": properties}), doing);
                 let call = call.if_match(etag.etag.as_deref());
                 let written = found.admin.service.call(call).await.map_err(missing)?;
-                session.output.thing(&written, &FIRST)
+                show(session, written)
             }
             Verb::Delete { policy, etag, yes } => {
                 let found = policy.find(session).await?;
@@ -256,7 +256,7 @@ impl Policy {
                 let call = Call::post(format!("{}/renewIssuer", found.path), doing).body(body);
                 let call = call.if_match(etag.etag.as_deref());
                 let renewed = found.admin.service.call(call).await.map_err(missing)?;
-                session.output.thing(&renewed, &FIRST)
+                show(session, renewed)
             }
             Verb::RevokeIssuer { policy, etag, yes } => {
                 let found = policy.find(session).await?;
@@ -272,10 +272,22 @@ impl Policy {
                          dps credential policy renew-issuer`"
                     );
                 }
-                session.output.thing(&revoked, &FIRST)
+                show(session, revoked)
             }
         }
     }
+}
+
+/// Shows a policy. The chain has the issuer's certificate in front: a person sees it once.
+fn show(session: &mut Session, mut policy: Value) -> Result {
+    let issuer = policy.pointer_mut("/properties/issuer").and_then(Value::as_object_mut);
+    if session.output.tells()
+        && let Some(issuer) = issuer
+        && issuer.contains_key("chain")
+    {
+        issuer.remove("certificate");
+    }
+    session.output.thing(&policy, &FIRST)
 }
 
 /// Where a policy is.

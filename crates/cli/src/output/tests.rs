@@ -83,6 +83,14 @@ fn a_thing_shows_the_named_members_first() {
 }
 
 #[test]
+fn a_thing_has_a_line_for_each_object_of_a_list() {
+    let (mut output, kept) = output(Format::Table, "");
+    let thing = json!({"id": "x", "hubs": [{"name": "a", "w": 1}, {"name": "b", "w": 2}]});
+    output.thing(&thing, &["id"]).unwrap();
+    assert_eq!(kept.text(), "id    x\nhubs  name=a, w=1\n      name=b, w=2\n");
+}
+
+#[test]
 fn a_list_has_each_form() {
     let list = [json!([{"id": "a", "at": {"hub": "h"}}]), json!([]), json!([{"id": "b"}])];
     assert_eq!(pages(Format::Tsv, &list), "\ta\nb\n");

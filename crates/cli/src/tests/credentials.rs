@@ -70,6 +70,15 @@ async fn a_12_policies_and_the_root_are_shown() {
     let all = json!({"value": [policy()]});
     let ran = run(&list, vec![reply(200, &one_dps()), reply(200, &all)]).await.ok();
     assert!(ran.out.contains("CN=fleet issuing CA 1"), "{}", ran.out);
+    assert!(ran.out.lines().next().unwrap().ends_with("  Last revoked"), "{}", ran.out);
+    let mut one = policy();
+    one["properties"]["issuer"]["certificate"] = "AAAA".into();
+    one["properties"]["issuer"]["chain"] = "AAAA\nBBBB".into();
+    let replies = || vec![reply(200, &one_dps()), reply(200, &one)];
+    let ran = run(&words("show", &[]), replies()).await.ok();
+    assert_eq!((ran.out.matches("AAAA").count(), ran.out.matches("BBBB").count()), (1, 1));
+    let ran = run(&words("show", &["-o", "json"]), replies()).await.ok();
+    assert_eq!(ran.out.matches("AAAA").count(), 2, "a program is told all");
     let root = json!({"name": "dps1", "properties": {"root": {"subject": "CN=root"}}});
     let show = ["iot", "dps", "credential", "show", "--dps-name", "dps1"];
     let ran = run(&show, vec![reply(200, &one_dps()), reply(200, &root)]).await.ok();
