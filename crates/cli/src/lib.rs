@@ -36,6 +36,7 @@ use std::sync::Arc;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use model::Timestamp;
+use serde_json::Value;
 
 pub use commands::Commands;
 pub use output::{Format, Query};
@@ -134,14 +135,7 @@ struct Session {
 
 /// Runs one command to its end; what it has to say is written when it returns.
 pub async fn run(command: Commands, global: GlobalArgs) -> ExitCode {
-    let stdout = std::io::stdout();
-    let colors = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
-    let screen = match (stdout.is_terminal(), colors) {
-        (false, false) => Screen::None,
-        (true, false) => Screen::Plain,
-        (_, true) => Screen::Colored,
-    };
-    let output = Output::new(global.output, global.query.clone(), screen, Box::new(stdout));
+    let output = output(&global);
     let transport = Arc::new(Https { system_bundle: variable("SSL_CERT_FILE").map(PathBuf::from) });
     let token = variable("MUSTER_TOKEN");
     let mut session = Session { global, token, transport, clock: now, output };
@@ -149,6 +143,28 @@ pub async fn run(command: Commands, global: GlobalArgs) -> ExitCode {
         Ok(()) => session.output.flush(),
         Err(failure) => Err(failure),
     };
+    ended(done)
+}
+
+/// Tells what a command of the server's own has done: a line to a person, an object to a program.
+pub fn tell(global: &GlobalArgs, line: &str, done: &Value) -> ExitCode {
+    let mut output = output(global);
+    let told = if output.tells() { output.line(line) } else { output.value(done) };
+    ended(told.and_then(|()| output.flush()))
+}
+
+fn output(global: &GlobalArgs) -> Output {
+    let stdout = std::io::stdout();
+    let colors = anstream::AutoStream::choice(&stdout) != anstream::ColorChoice::Never;
+    let screen = match (stdout.is_terminal(), colors) {
+        (false, false) => Screen::None,
+        (true, false) => Screen::Plain,
+        (_, true) => Screen::Colored,
+    };
+    Output::new(global.output, global.query.clone(), screen, Box::new(stdout))
+}
+
+fn ended(done: failure::Result) -> ExitCode {
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use serde_json::{Value, json};
 use service::Clock;
 
 use crate::environment::SystemClock;
@@ -37,6 +38,29 @@ pub(crate) struct BackupArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
+/// What was written, and where.
+pub(crate) struct Done {
+    to: PathBuf,
+    files: usize,
+    bytes: u64,
+}
+
+impl Done {
+    fn of(to: &Path, manifest: &Manifest) -> Self {
+        Self { to: to.to_path_buf(), files: manifest.files.len(), bytes: manifest.bytes() }
+    }
+
+    /// For a person.
+    pub(crate) fn line(&self) -> String {
+        format!("{}: {} files, {} bytes", self.to.display(), self.files, self.bytes)
+    }
+
+    /// For a program.
+    pub(crate) fn value(&self) -> Value {
+        json!({"to": self.to.display().to_string(), "files": self.files, "bytes": self.bytes})
+    }
+}
+
 /// Removes a file that was not finished.
 struct Unfinished(PathBuf);
 
@@ -47,7 +71,7 @@ impl Drop for Unfinished {
 }
 
 /// Writes a backup of a data directory; the server may run meanwhile.
-pub(crate) fn backup(data_dir: &Path, args: &BackupArgs) -> Result<()> {
+pub(crate) fn backup(data_dir: &Path, args: &BackupArgs) -> Result<Done> {
     let control = data_dir.join(home::CONTROL);
     if !control.exists() {
         bail!(
@@ -78,9 +102,7 @@ pub(crate) fn backup(data_dir: &Path, args: &BackupArgs) -> Result<()> {
         .with_context(|| format!("can not write {}", part.0.display()))?;
     fs::rename(&part.0, &args.to)
         .with_context(|| format!("can not write {}", args.to.display()))?;
-    let (files, bytes) = (manifest.files.len(), manifest.bytes());
-    crate::say(&format!("{}: {files} files, {bytes} bytes\n", args.to.display()));
-    Ok(())
+    Ok(Done::of(&args.to, &manifest))
 }
 
 fn beside(file: &Path, suffix: &str) -> PathBuf {

@@ -90,14 +90,14 @@ fn main() -> ExitCode {
         Command::Backup(args) => {
             let flags = Flags { config: args.config.clone(), ..Flags::default() };
             match load(flags, &global, unread) {
-                Ok(config) => report(backup::backup(&config.data_dir, &args)),
+                Ok(config) => kept(&global, backup::backup(&config.data_dir, &args)),
                 Err(code) => code,
             }
         }
         Command::Restore(args) => {
             let flags = Flags { config: args.config.clone(), ..Flags::default() };
             match load(flags, &global, unread) {
-                Ok(config) => report(backup::restore(&config.data_dir, &args)),
+                Ok(config) => kept(&global, backup::restore(&config.data_dir, &args)),
                 Err(code) => code,
             }
         }
@@ -173,6 +173,14 @@ fn show(config: &Config) -> anyhow::Result<()> {
 /// Writes to standard output; a reader that went away is no fault of ours.
 pub(crate) fn say(text: &str) {
     let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+/// Tells of a backup, or that there is none.
+fn kept(global: &cli::GlobalArgs, done: anyhow::Result<backup::Done>) -> ExitCode {
+    match done {
+        Ok(done) => cli::tell(global, &done.line(), &done.value()),
+        Err(error) => report(Err(error)),
+    }
 }
 
 fn report(result: anyhow::Result<()>) -> ExitCode {

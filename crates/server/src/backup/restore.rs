@@ -8,6 +8,7 @@ use std::path::{Component, Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 
+use super::Done;
 use super::archive::{self, BLOCK, END};
 use super::manifest::{self, Entry, Hasher, Manifest};
 use crate::{files, home};
@@ -43,7 +44,7 @@ impl Drop for Staging {
 }
 
 /// Restores a backup into a data directory that is empty or not there.
-pub(crate) fn restore(data_dir: &Path, args: &RestoreArgs) -> Result<()> {
+pub(crate) fn restore(data_dir: &Path, args: &RestoreArgs) -> Result<Done> {
     let there = data_dir.exists();
     if there && fs::read_dir(data_dir)?.next().is_some() {
         bail!(
@@ -72,9 +73,7 @@ pub(crate) fn restore(data_dir: &Path, args: &RestoreArgs) -> Result<()> {
             .with_context(|| format!("can not move {name} into {}", data_dir.display()))?;
     }
     File::open(data_dir)?.sync_all()?;
-    let (files, bytes) = (manifest.files.len(), manifest.bytes());
-    crate::say(&format!("{}: {files} files, {bytes} bytes\n", data_dir.display()));
-    Ok(())
+    Ok(Done::of(data_dir, &manifest))
 }
 
 /// The names directly in the data directory, the database last.
