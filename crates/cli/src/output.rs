@@ -314,8 +314,13 @@ pub(crate) fn cell(value: &Value) -> String {
         Value::String(text) => printable(text),
         Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join(", "),
         Value::Object(members) => {
-            let all =
-                members.iter().map(|(name, value)| format!("{}={}", printable(name), cell(value)));
+            let inside = |value: &Value| match value.is_object() {
+                true => format!("({})", cell(value)),
+                false => cell(value),
+            };
+            let all = members
+                .iter()
+                .map(|(name, value)| format!("{}={}", printable(name), inside(value)));
             all.collect::<Vec<_>>().join(", ")
         }
         Value::Bool(_) | Value::Number(_) => value.to_string(),

@@ -323,11 +323,13 @@ impl<S: OfService> Policies<S> {
                 let before = found.admin.policies(S::KIND, &found.service).await?;
                 let call = Call::delete(found.path, format!("delete policy '{name}'"));
                 found.admin.service.call(call).await.map_err(missing::<S>)?;
-                for right in lost(&before, name) {
+                let lost = lost(&before, name);
+                if !lost.is_empty() {
                     eprintln!(
-                        "note: no policy of '{}' has {right} any more; `muster iot {} policy \
-                         create` makes one that has",
+                        "note: no policy of '{}' has {} any more; `muster iot {} policy create` \
+                         makes one that has",
                         found.service,
+                        lost.join(", "),
                         S::KIND.word()
                     );
                 }

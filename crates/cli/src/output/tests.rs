@@ -85,9 +85,9 @@ fn a_thing_shows_the_named_members_first() {
 #[test]
 fn a_thing_has_a_line_for_each_object_of_a_list() {
     let (mut output, kept) = output(Format::Table, "");
-    let thing = json!({"id": "x", "hubs": [{"name": "a", "w": 1}, {"name": "b", "w": 2}]});
+    let thing = json!({"id": "x", "hubs": [{"l": {"n": 1, "s": 2}, "name": "a"}, {"name": "b"}]});
     output.thing(&thing, &["id"]).unwrap();
-    assert_eq!(kept.text(), "id    x\nhubs  name=a, w=1\n      name=b, w=2\n");
+    assert_eq!(kept.text(), "id    x\nhubs  l=(n=1, s=2), name=a\n      name=b\n");
 }
 
 #[test]
