@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use attestation::SymmetricKey;
 use attestation::network::NetworkAccess;
 use attestation::sas;
+use futures_util::future::BoxFuture;
 use hub::telemetry::{Event, Position};
 use model::{HostName, IfMatch, RegistrationId, ServiceName, Timestamp};
 use service::{
@@ -16,7 +17,7 @@ use service::{
 };
 use store::Store;
 use store::memory::Memory;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio_util::sync::CancellationToken;
 
 use crate::listener::Counters;
@@ -204,10 +205,7 @@ impl World {
 
     /// What a host answers to these bytes, until it ends the connection.
     pub(crate) async fn exchange(&self, host: &str, request: &[u8]) -> String {
-        let (client, server) = tokio::io::duplex(64 * 1024);
-        let gateway = Arc::clone(&self.gateway);
-        let shutdown = CancellationToken::new();
-        let serving = crate::http::serve(gateway, server, self.peer(host), shutdown);
+        let (client, serving) = self.connect(host);
         let (mut reader, mut writer) = tokio::io::split(client);
         // One that has read enough may answer and close before it has everything.
         let asking = async { drop(writer.write_all(request).await) };
@@ -217,6 +215,14 @@ impl World {
             response
         };
         tokio::join!(serving, asking, listening).2
+    }
+
+    /// A connection to a host, and what serves it.
+    pub(crate) fn connect(&self, host: &str) -> (DuplexStream, BoxFuture<'static, ()>) {
+        let (client, server) = tokio::io::duplex(64 * 1024);
+        let gateway = Arc::clone(&self.gateway);
+        let shutdown = CancellationToken::new();
+        (client, Box::pin(crate::http::serve(gateway, server, self.peer(host), shutdown)))
     }
 
     pub(crate) fn monitoring(&self, listeners: u64) -> Monitoring {

@@ -2,7 +2,6 @@
 
 use attestation::access::{self, Policy};
 use attestation::bearer::{self, Access, Role};
-use attestation::network::{Api, NetworkAccess, Refused};
 use dialect::rest::error::{self, ApiFault, WireError};
 use hyper::header;
 use service::Call;
@@ -14,8 +13,6 @@ use crate::{Gateway, faults};
 pub(super) struct Guard<'a, R> {
     /// What is called.
     pub(super) at: bearer::Service<'a>,
-    /// From where it may be.
-    pub(super) network: &'a NetworkAccess,
     /// Whose tokens are taken.
     pub(super) policies: &'a [Policy<R>],
     /// What a role must be enough for.
@@ -32,8 +29,6 @@ pub(super) struct Caller {
 
 /// Why the call is not theirs to make.
 pub(super) enum Refusal {
-    /// Not from there.
-    Address(Refused),
     /// Nothing that can be read as a credential.
     Nobody,
     /// The policy's token does not hold.
@@ -46,7 +41,6 @@ impl Refusal {
     /// As a provisioning service and the administration say it.
     pub(super) fn dps(self, gateway: &Gateway) -> WireError {
         match self {
-            Self::Address(because) => faults::dps(&ApiFault::Address(because.to_string())),
             Self::Nobody => asking(gateway, faults::dps(&ApiFault::Unauthorized)),
             Self::Policy(denied) => error::dps(denied),
             Self::Bearer(denied) => error::dps(&denied),
@@ -56,7 +50,6 @@ impl Refusal {
     /// As a hub says it.
     pub(super) fn hub(self, gateway: &Gateway) -> WireError {
         match self {
-            Self::Address(because) => faults::hub(&ApiFault::Address(because.to_string())),
             Self::Nobody => asking(gateway, faults::hub(&ApiFault::Unauthorized)),
             Self::Policy(denied) => error::hub(denied),
             Self::Bearer(denied) => error::hub(&denied),
@@ -71,16 +64,14 @@ fn asking(gateway: &Gateway, error: WireError) -> WireError {
     }
 }
 
-/// Judges where a call comes from, and then its token, by what is in force now.
+/// Judges a call's token by what is in force now; where it comes from is judged already.
 pub(super) fn authorize<R>(
     gateway: &Gateway,
     asked: &Asked,
     guard: &Guard<'_, R>,
     granted: impl Fn(&[R]) -> bool,
 ) -> Result<Caller, Refusal> {
-    let (from, now) = (asked.peer.address.ip(), gateway.service.now());
-    let private = gateway.service.private_networks();
-    guard.network.admit(from, Api::Service, private).map_err(Refusal::Address)?;
+    let now = gateway.service.now();
     if let Some(token) = bearer_token(asked) {
         let issuers = gateway.issuers.trusted();
         let judged = bearer::authorize(&issuers, token, guard.at, guard.needed, now);

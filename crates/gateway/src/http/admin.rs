@@ -9,7 +9,6 @@ mod registrations;
 use std::sync::Arc;
 
 use attestation::bearer::{self, Access};
-use attestation::network::NetworkAccess;
 use attestation::x509::Certificate;
 use dialect::json::utf8_json;
 use dialect::rest::admin::{self, CertificateRoute, DpsRoute, HubRoute, Route};
@@ -33,13 +32,24 @@ pub enum AdminRight {
     All,
 }
 
+/// What a call addresses, which is noted.
+pub(super) fn addressed(asked: &Asked) -> Result<Route, ApiFault> {
+    let route = admin::route(&asked.method, &asked.path);
+    asked.note(route.as_ref().map_or(Operation::Unknown, operation));
+    route
+}
+
+/// Judges a call by its head: who shows nothing is not told what there is.
+pub(super) fn judge(gateway: &Gateway, asked: &Asked) -> Result<(Route, Call), WireError> {
+    let route = addressed(asked);
+    let call = authorize(gateway, asked, route.as_ref())?;
+    Ok((route.map_err(|fault| faults::dps(&fault))?, call))
+}
+
 /// Answers an administrator.
 pub(super) async fn answer(gateway: &Arc<Gateway>, asked: Asked) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::dps(&fault);
-    let route = admin::route(&asked.method, &asked.path);
-    asked.note(route.as_ref().map_or(Operation::Unknown, operation));
-    let call = authorize(gateway, &asked, route.as_ref())?;
-    let route = route.map_err(fault)?;
+    let (route, call) = judge(gateway, &asked)?;
     asked.api_version().map_err(fault)?;
     match route {
         Route::Dps(route) => dps(gateway, &call, route, &asked).await,
@@ -308,14 +318,8 @@ fn authorize(
     asked: &Asked,
     route: Result<&Route, &ApiFault>,
 ) -> Result<Call, WireError> {
-    let from_here = NetworkAccess::default();
     let guard = Guard {
         at: bearer::Service::Admin,
-        // Nobody locks out who sits at the server.
-        network: match asked.peer.address.ip().to_canonical().is_loopback() {
-            true => &from_here,
-            false => &gateway.admin_network,
-        },
         policies: &gateway.admin_policies,
         needed: route.map_or(Access::Read, |route| needs(&asked.method, route)),
     };

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use attestation::network::{self, NetworkAccess};
 use dialect::rest::error::{ApiFault, WireError};
 use dialect::rest::openapi::{self, Document};
 use dialect::rest::service::load::is_load_path;
@@ -60,12 +61,76 @@ impl Api {
         }
     }
 
-    /// Answers a call.
+    /// Whether it may be called from where a call comes: before anything of a path is told, and
+    /// before a body is read.
+    pub(super) fn admit(&self, gateway: &Gateway, asked: &Asked) -> Result<(), WireError> {
+        let from = asked.peer.address.ip();
+        let (own, directory) = (&gateway.service, gateway.service.directory());
+        let judged = |rules: &NetworkAccess, api| rules.admit(from, api, own.private_networks());
+        let admitted = match self {
+            Self::Operators(name) | Self::Loads(name) => match directory.dps(name) {
+                Some(dps) => judged(&dps.network, network::Api::Service),
+                None => Ok(()),
+            },
+            Self::Devices(Some(name)) => gateway.admit_device(name, from),
+            // An alias is every service's: whom none of them lets in is told so on every path.
+            Self::Devices(None) => {
+                let answers = directory.dps.iter();
+                let answers = answers.map(|dps| judged(&dps.network, network::Api::Device));
+                answers.reduce(Result::or).unwrap_or(Ok(()))
+            }
+            Self::Hub(host) => match directory.hub(host) {
+                Some(hub) if hub::is_of_devices(asked) => {
+                    judged(&hub.network, network::Api::Device)
+                }
+                Some(hub) => judged(&hub.network, network::Api::Service),
+                None => Ok(()),
+            },
+            // Nobody locks out who sits at the server.
+            Self::Admin if from.to_canonical().is_loopback() => Ok(()),
+            Self::Admin => judged(&gateway.admin_network, network::Api::Service),
+        };
+        admitted.map_err(|because| {
+            self.note(asked);
+            self.fault(&ApiFault::Address(because.to_string()))
+        })
+    }
+
+    /// Notes what a call would have been that is refused by its address.
+    fn note(&self, asked: &Asked) {
+        // What addresses nothing is noted as nothing.
+        match self {
+            Self::Operators(name) => drop(operator::addressed(name, asked)),
+            Self::Loads(name) => drop(load::addressed(name, asked)),
+            Self::Devices(at) => device::note(at.as_ref(), asked),
+            Self::Hub(host) => drop(hub::addressed(host, asked)),
+            Self::Admin => drop(admin::addressed(asked)),
+        }
+    }
+
+    /// Judges a call by its head, by what is in force now: where it comes from, what it addresses,
+    /// what it shows.
+    pub(super) fn judge(&self, gateway: &Gateway, asked: &Asked) -> Result<(), WireError> {
+        self.admit(gateway, asked)?;
+        if let Some(route) = openapi::route(&asked.method, &asked.path) {
+            return route.map_err(|fault| self.fault(&fault));
+        }
+        match self {
+            Self::Operators(name) => operator::judge(gateway, name, asked).map(drop),
+            Self::Loads(name) => load::judge(gateway, name, asked).map(drop),
+            Self::Devices(at) => device::judge(gateway, at.as_ref(), asked).map(drop),
+            Self::Hub(host) => hub::judge(gateway, host, asked).map(drop),
+            Self::Admin => admin::judge(gateway, asked).map(drop),
+        }
+    }
+
+    /// Answers a call, which is judged anew: its body may have been long in coming.
     pub(super) async fn answer(
         &self,
         gateway: &Arc<Gateway>,
         asked: Asked,
     ) -> Result<Reply, WireError> {
+        self.admit(gateway, &asked)?;
         if let Some(route) = openapi::route(&asked.method, &asked.path) {
             asked.note(Operation::OpenApi);
             route.map_err(|fault| self.fault(&fault))?;

@@ -13,24 +13,53 @@ use crate::metrics::Operation;
 use crate::presented::Presented;
 use crate::{Gateway, faults, log};
 
-/// Answers a device; at its own host (`at`) a service answers for its own id scope alone.
+/// What a call addresses, which is noted.
+fn addressed(asked: &Asked) -> Result<Route, WireError> {
+    let route = device::route(&asked.method, &asked.path).map_err(|fault| faults::dps(&fault))?;
+    asked.note(operation(&route));
+    Ok(route)
+}
+
+/// Notes a call that is refused by its address, at the service's own host (`at`) or at an alias.
+pub(super) fn note(at: Option<&ServiceName>, asked: &Asked) {
+    if let (Ok(route), Some(dps)) = (addressed(asked), at) {
+        log::registration(dps, &of(&route).registration_id);
+    }
+}
+
+const fn of(route: &Route) -> &Address {
+    let (Route::Register(address) | Route::Poll(address, _) | Route::Lookup(address)) = route;
+    address
+}
+
+/// Judges a call by its head: its credential is for the service to judge, by the record.
+///
+/// At its own host (`at`) a service answers for its own id scope alone.
+pub(super) fn judge(
+    gateway: &Gateway,
+    at: Option<&ServiceName>,
+    asked: &Asked,
+) -> Result<(Route, ServiceName), WireError> {
+    let route = addressed(asked)?;
+    let dps = service_of(gateway, at, of(&route)).map_err(|fault| faults::dps(&fault))?;
+    log::registration(&dps, &of(&route).registration_id);
+    gateway
+        .admit_device(&dps, asked.peer.address.ip())
+        .map_err(|because| faults::dps(&ApiFault::Address(because.to_string())))?;
+    Ok((route, dps))
+}
+
+/// Answers a device.
 pub(super) async fn answer(
     gateway: &Arc<Gateway>,
     at: Option<&ServiceName>,
     asked: Asked,
 ) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::dps(&fault);
-    let route = device::route(&asked.method, &asked.path).map_err(fault)?;
-    asked.note(operation(&route));
-    let (Route::Register(address) | Route::Poll(address, _) | Route::Lookup(address)) = &route;
-    let dps = service_of(gateway, at, address).map_err(fault)?;
-    gateway
-        .admit_device(&dps, asked.peer.address.ip())
-        .map_err(|because| fault(ApiFault::Address(because.to_string())))?;
+    let (route, dps) = judge(gateway, at, &asked)?;
     let version = asked.api_version().map_err(fault)?;
     let evidence = evidence(gateway, &asked);
-    let id = &address.registration_id;
-    log::registration(&dps, id);
+    let id = &of(&route).registration_id;
     let told = |polled: Result<Polled, PollError>| {
         gateway.polled(&polled, &asked.peer);
         let polled = polled.map_err(|error| faults::poll(&error))?;

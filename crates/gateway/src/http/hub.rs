@@ -69,26 +69,78 @@ const fn operation(route: &Route) -> Operation {
     }
 }
 
+/// What a call addresses.
+pub(super) enum Addressed {
+    /// A device that sends a message.
+    Sender(DeviceId),
+    /// The registry.
+    Registry(Route),
+}
+
+/// Who a call is of, once it is judged by its head.
+pub(super) enum Judged {
+    /// A device; its credential is for the service to judge, by the identity.
+    Device(DeviceId),
+    /// An operator.
+    Operator(Route, Caller),
+}
+
+/// What a call addresses, which is noted.
+pub(super) fn addressed(host: &HostName, asked: &Asked) -> Result<Addressed, WireError> {
+    log::hub(host);
+    let fault = |fault: ApiFault| faults::hub(&fault);
+    if let Some(sender) = telemetry::sender(&asked.method, &asked.path) {
+        asked.note(Operation::Telemetry);
+        let id = sender.map_err(fault)?;
+        log::device(host, &id);
+        return Ok(Addressed::Sender(id));
+    }
+    let method = hub::method(&asked.method, asked.header("x-http-method-override"));
+    let route = hub::route(method, &asked.path).map_err(fault)?;
+    asked.note(operation(&route));
+    Ok(Addressed::Registry(route))
+}
+
+/// Whether a path is for devices, and not for operators.
+pub(super) fn is_of_devices(asked: &Asked) -> bool {
+    telemetry::sender(&asked.method, &asked.path).is_some()
+}
+
+/// Judges a call by its head.
+pub(super) fn judge(
+    gateway: &Gateway,
+    host: &HostName,
+    asked: &Asked,
+) -> Result<Judged, WireError> {
+    match addressed(host, asked)? {
+        Addressed::Sender(id) => Ok(Judged::Device(id)),
+        Addressed::Registry(route) => {
+            let caller = authorize(gateway, host, asked, &route)?;
+            Ok(Judged::Operator(route, caller))
+        }
+    }
+}
+
 /// Answers an operator, or a device that sends a message.
 pub(super) async fn answer(
     gateway: &Gateway,
     host: &HostName,
     asked: Asked,
 ) -> Result<Reply, WireError> {
-    log::hub(host);
-    registry(gateway, host, asked).await
+    match judge(gateway, host, &asked)? {
+        Judged::Device(id) => send(gateway, host, id, asked).await,
+        Judged::Operator(route, caller) => registry(gateway, host, route, caller, asked).await,
+    }
 }
 
-async fn registry(gateway: &Gateway, host: &HostName, asked: Asked) -> Result<Reply, WireError> {
+async fn registry(
+    gateway: &Gateway,
+    host: &HostName,
+    route: Route,
+    Caller { call, role }: Caller,
+    asked: Asked,
+) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::hub(&fault);
-    if let Some(sender) = telemetry::sender(&asked.method, &asked.path) {
-        asked.note(Operation::Telemetry);
-        return send(gateway, host, sender.map_err(fault)?, asked).await;
-    }
-    let method = hub::method(&asked.method, asked.header("x-http-method-override"));
-    let route = hub::route(method, &asked.path).map_err(fault)?;
-    asked.note(operation(&route));
-    let Caller { call, role } = authorize(gateway, host, &asked, &route)?;
     asked.api_version().map_err(fault)?;
     media_type(asked.header("content-type"), &asked.body).map_err(fault)?;
     let if_match = hub::if_match(asked.if_match().map_err(fault)?);
@@ -189,7 +241,6 @@ async fn send(
     device_id: DeviceId,
     asked: Asked,
 ) -> Result<Reply, WireError> {
-    log::device(host, &device_id);
     asked.api_version().map_err(|fault| faults::hub(&fault))?;
     let bytes_max = limits::TELEMETRY_MESSAGE_BYTES_MAX;
     if asked.body.len() > bytes_max {
@@ -255,7 +306,6 @@ fn authorize(
     let needed = needs(route);
     let guard = Guard {
         at: bearer::Service::Hub(&hub.name),
-        network: &hub.network,
         policies: &hub.policies,
         needed: reads(route),
     };

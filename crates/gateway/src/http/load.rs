@@ -7,11 +7,32 @@ use dialect::rest::error::{ApiFault, Missing, WireError};
 use dialect::rest::service::load::{self, Line, LineResult, LoadJson};
 use model::ServiceName;
 use provisioning::instance::Right;
-use service::Loaded;
+use provisioning::load::OnExisting;
+use service::{Call, Loaded};
 
 use super::{Asked, Reply, operator};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
+
+/// What a call addresses, which is noted.
+pub(super) fn addressed(dps: &ServiceName, asked: &Asked) -> Result<OnExisting, WireError> {
+    log::provisioning_service(dps);
+    let route = load::route(&asked.method, &asked.path, &asked.query);
+    let existing = route.map_err(|fault| faults::dps(&fault))?;
+    asked.note(Operation::Bulk);
+    Ok(existing)
+}
+
+/// Judges a call by its head.
+pub(super) fn judge(
+    gateway: &Gateway,
+    dps: &ServiceName,
+    asked: &Asked,
+) -> Result<(OnExisting, Call), WireError> {
+    let existing = addressed(dps, asked)?;
+    let call = operator::authorize(gateway, dps, asked, Right::EnrollmentWrite)?;
+    Ok((existing, call))
+}
 
 /// Answers an operator who loads enrollments.
 pub(super) async fn answer(
@@ -20,10 +41,7 @@ pub(super) async fn answer(
     asked: Asked,
 ) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::dps(&fault);
-    let existing = load::route(&asked.method, &asked.path, &asked.query).map_err(fault)?;
-    asked.note(Operation::Bulk);
-    log::provisioning_service(dps);
-    let call = operator::authorize(gateway, dps, &asked, Right::EnrollmentWrite)?;
+    let (existing, call) = judge(gateway, dps, &asked)?;
     let version = asked.api_version().map_err(fault)?;
     load::media_type(asked.header("content-type")).map_err(fault)?;
     let lines = load::lines(&asked.body, &version).map_err(fault)?;

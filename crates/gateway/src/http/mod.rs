@@ -123,7 +123,7 @@ async fn serve_websocket(
     }
 }
 
-/// A request, read whole.
+/// A request; its body is there once its head was judged.
 pub(crate) struct Asked {
     pub(crate) method: String,
     pub(crate) path: String,
@@ -304,22 +304,20 @@ async fn respond(
     };
     let (head, body) = request.into_parts();
     let path = head.uri.path().to_owned();
-    let answer = match read(body, api.body_bytes_max()).await {
-        Ok(body) => {
-            let asked = Asked {
-                method: head.method.as_str().to_owned(),
-                path: path.clone(),
-                query: head.uri.query().unwrap_or_default().to_owned(),
-                headers: head.headers,
-                body,
-                host,
-                peer: Arc::clone(peer),
-                call: call.clone(),
-                noted: Arc::clone(noted),
-            };
-            through(gateway, &api, asked).await
-        }
-        Err(fault) => Err(api.fault(&fault)),
+    let asked = Asked {
+        method: head.method.as_str().to_owned(),
+        path: path.clone(),
+        query: head.uri.query().unwrap_or_default().to_owned(),
+        headers: head.headers,
+        body: Bytes::new(),
+        host,
+        peer: Arc::clone(peer),
+        call: call.clone(),
+        noted: Arc::clone(noted),
+    };
+    let answer = match with_body(gateway, &api, asked, body).await {
+        Ok(asked) => through(gateway, &api, asked).await,
+        Err(error) => Err(error),
     };
     answer.unwrap_or_else(|error| {
         let reply = refused(gateway, &noted.signed(call), Some(&api), &error);
@@ -328,6 +326,24 @@ async fn respond(
             false => reply,
         }
     })
+}
+
+/// The call with its body, which is not read for whom its head refuses.
+async fn with_body(
+    gateway: &Gateway,
+    api: &Api,
+    asked: Asked,
+    body: Incoming,
+) -> Result<Asked, WireError> {
+    if body.is_end_stream() {
+        return Ok(asked);
+    }
+    if let Err(error) = api.judge(gateway, &asked) {
+        discard(body);
+        return Err(error);
+    }
+    let body = read(body, api.body_bytes_max()).await.map_err(|fault| api.fault(&fault))?;
+    Ok(Asked { body, ..asked })
 }
 
 /// Answers a call. One that may write goes on where its caller hangs up: what is committed is

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use attestation::bearer::{self, Access};
-use attestation::network::NetworkAccess;
 use dialect::json::utf8_json;
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use dialect::rest::service::attestation::AttestationJson;
@@ -64,6 +63,25 @@ const fn operation(route: &Route) -> Operation {
     }
 }
 
+/// What a call addresses, which is noted.
+pub(super) fn addressed(dps: &ServiceName, asked: &Asked) -> Result<Route, WireError> {
+    log::provisioning_service(dps);
+    let route = route(&asked.method, &asked.path).map_err(|fault| faults::dps(&fault))?;
+    asked.note(operation(&route));
+    Ok(route)
+}
+
+/// Judges a call by its head.
+pub(super) fn judge(
+    gateway: &Gateway,
+    dps: &ServiceName,
+    asked: &Asked,
+) -> Result<(Route, Call), WireError> {
+    let route = addressed(dps, asked)?;
+    let call = authorize(gateway, dps, asked, needs(&route))?;
+    Ok((route, call))
+}
+
 /// Answers an operator.
 pub(super) async fn answer(
     gateway: &Arc<Gateway>,
@@ -71,10 +89,7 @@ pub(super) async fn answer(
     asked: Asked,
 ) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::dps(&fault);
-    let route = route(&asked.method, &asked.path).map_err(fault)?;
-    asked.note(operation(&route));
-    log::provisioning_service(dps);
-    let call = authorize(gateway, dps, &asked, needs(&route))?;
+    let (route, call) = judge(gateway, dps, &asked)?;
     let version = asked.api_version().map_err(fault)?;
     media_type(asked.header("content-type"), &asked.body).map_err(fault)?;
     let if_match = IfMatch::parse(asked.if_match().map_err(fault)?);
@@ -146,11 +161,9 @@ pub(super) fn authorize(
     needed: Right,
 ) -> Result<Call, WireError> {
     let directory = gateway.service.directory();
-    let (found, anywhere) = (directory.dps(dps), NetworkAccess::default());
     let guard = Guard {
         at: bearer::Service::Dps(dps),
-        network: found.map_or(&anywhere, |dps| &dps.network),
-        policies: found.map(|dps| dps.policies.as_slice()).unwrap_or_default(),
+        policies: directory.dps(dps).map(|dps| dps.policies.as_slice()).unwrap_or_default(),
         needed: match needed {
             Right::EnrollmentRead | Right::RegistrationStatusRead => Access::Read,
             Right::ServiceConfig

@@ -125,13 +125,16 @@ async fn an_error_has_the_form_of_its_api() {
     asked(&world, HUB, nothing, "").await.assert_hub(404, "GenericNotFound");
     asked(&world, HUB, "GET / HTTP/1.1", "").await.assert_hub(404, "GenericNotFound");
     let large = |path| format!("PUT {path} HTTP/1.1\r\nContent-Length: 1048577");
-    asked(&world, DPS, &large("/enrollments/a"), "").await.assert_dps(400_000);
-    asked(&world, ADMIN, &large("/muster/v1/dps/a"), "").await.assert_dps(400_000);
-    asked(&world, HUB, &large("/devices/a"), "").await.assert_hub(413, "MessageTooLarge");
+    let signed = |host, head: &str| format!("{head}\r\nAuthorization: {}", world.owner(host));
+    let ask = async |host, head: &str, body| asked(&world, host, &signed(host, head), body).await;
+    ask(DPS, &large("/enrollments/a"), "").await.assert_dps(400_000);
+    ask(HUB, &large("/devices/a"), "").await.assert_hub(413, "MessageTooLarge");
+    let send = "POST /devices/a/messages/events HTTP/1.1\r\nContent-Length: 1048577";
+    asked(&world, HUB, send, "").await.assert_hub(413, "MessageTooLarge");
     // With one hub alone the alias is that hub as well.
-    asked(&world, ALIAS, &large("/devices/a"), "").await.assert_hub(413, "MessageTooLarge");
+    asked(&world, ALIAS, send, "").await.assert_hub(413, "MessageTooLarge");
     let broken = "PUT /devices/a HTTP/1.1\r\nTransfer-Encoding: chunked";
-    asked(&world, HUB, broken, "zz\r\n").await.assert_hub(400, "IotHubFormatError");
+    ask(HUB, broken, "zz\r\n").await.assert_hub(400, "IotHubFormatError");
 }
 
 /// `iot-hub` §7.2: a message has 256 KiB; the alias stands for the hub in this as well.
@@ -195,10 +198,12 @@ async fn who_expects_to_go_on_is_told_to() {
     let expects = |length: usize| {
         format!("PUT /enrollments/a HTTP/1.1\r\nExpect: 100-continue\r\nContent-Length: {length}")
     };
-    let told = asked(&world, DPS, &expects(2), "{}").await;
+    let signed = |length| format!("{}\r\nAuthorization: {}", expects(length), world.owner(DPS));
+    let told = asked(&world, DPS, &signed(2), "{}").await;
     assert_eq!((told.status, told.body.as_str()), (100, ""));
-    // What is announced as too large is not asked for.
-    asked(&world, DPS, &expects(100_000), "").await.assert_dps(400_000);
+    // Neither what is announced as too large is asked for, nor what a stranger has.
+    asked(&world, DPS, &signed(100_000), "").await.assert_dps(400_000);
+    asked(&world, DPS, &expects(2), "").await.assert_dps(401_000);
 }
 
 /// decoded once, and never taken for the path's own slashes and dots.

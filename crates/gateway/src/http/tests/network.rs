@@ -5,6 +5,7 @@ use std::sync::Arc;
 use attestation::network::{Action, IpFilterRule, NetworkAccess, PublicNetworkAccess, Target};
 use model::{PolicyName, ServiceName};
 use service::{DpsRequest, HubRequest, NetworkRequest};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::AdminRight;
 use crate::tests::operator::{DPS, HUB};
@@ -96,6 +97,103 @@ async fn s_75_without_public_access_private_networks_are_let_in() {
         let answered = world.operate(DPS, "GET /enrollments/x", &[], "").await;
         assert_eq!(answered.status, status, "{from} {}", answered.body);
     }
+}
+
+/// What is there and what is not is nobody's business who may not come.
+#[tokio::test]
+async fn s_75_a_refused_address_is_told_403_on_every_path() {
+    let (mut world, token) = administered().await;
+    world.enroll("dev").await;
+    put(&world, rules(Target::All)).await;
+    world.from = STRANGER.parse().unwrap();
+    let known = format!("PUT /{}/registrations/dev/register", world.scope());
+    let (unknown, alias) = ("PUT /0ne00000000/registrations/dev/register", "localhost");
+    for (host, paths) in [
+        (DPS, ["GET /enrollments/dev", "PATCH /enrollments/dev", known.as_str(), unknown]),
+        (DPS, ["POST /muster/v1/enrollments/load", "GET /muster/v1/enrollments/load", "GET /", ""]),
+        (alias, [known.as_str(), unknown, "GET /nothing", "PATCH /devices"]),
+        (HUB, ["GET /devices", "PATCH /devices", "GET /nothing", "PUT /devices/d/messages/events"]),
+        ("muster.localhost", ["GET /muster/v1/dps", "PATCH /muster/v1/dps", "GET /nothing", ""]),
+    ] {
+        let all = paths.into_iter().filter(|path| !path.is_empty());
+        for path in all.chain(["GET /openapi.json", "PUT /openapi.json"]) {
+            for credential in ["", token.as_str()] {
+                let shown = [("Authorization", credential)];
+                let refused = world.ask(host, path, &shown, "").await;
+                let told = refused.body.to_string();
+                assert!(told.contains("refuses 203.0.113.7"), "{host} {path}: {told}");
+                refused.expect(403);
+            }
+        }
+    }
+}
+
+/// The client announces a body and sends none of it.
+#[tokio::test(start_paused = true)]
+async fn s_75_a_body_is_not_read_of_whom_a_rule_or_a_missing_token_refuses() {
+    let mut world = World::new().await;
+    put(&world, rules(Target::ServiceApi)).await;
+    let ask = async |world: &World, host: &str, request: &str, token: &str| {
+        let head = format!(
+            "{request}?api-version=2021-10-01 HTTP/1.1\r\nHost: {host}\r\n\
+             Connection: close\r\nContent-Length: 90000\r\nAuthorization: {token}\r\n\r\n"
+        );
+        let response = world.exchange(host, head.as_bytes()).await;
+        response.split(' ').nth(1).unwrap().parse::<u16>().unwrap()
+    };
+    let owned = [
+        (DPS, "POST /muster/v1/enrollments/load"),
+        (DPS, "POST /enrollments"),
+        (HUB, "POST /devices"),
+    ];
+    for (host, request) in owned {
+        let token = world.owner(host);
+        world.from = OFFICE.parse().unwrap();
+        assert_eq!(ask(&world, host, request, "").await, 401, "{request}");
+        assert_eq!(ask(&world, host, request, &token).await, 400, "its time is over: {request}");
+        world.from = STRANGER.parse().unwrap();
+        assert_eq!(ask(&world, host, request, &token).await, 403, "{request}");
+    }
+    let admin = ask(&world, "muster.localhost", "PUT /muster/v1/dps/dps", "").await;
+    assert_eq!(admin, 401);
+    for (request, status) in [
+        ("PUT /0ne00000000/registrations/dev/register", 404),
+        ("PATCH /0ne00000000/registrations/dev/register", 405),
+        ("PUT /nothing", 404),
+    ] {
+        assert_eq!(ask(&world, DPS, request, "").await, status, "{request}");
+    }
+}
+
+#[tokio::test]
+async fn i9_a_body_that_was_long_in_coming_carries_no_old_yes() {
+    let world = World::new().await;
+    let token = world.owner(HUB);
+    let body = r#"{"deviceId": "late"}"#;
+    let head = format!(
+        "PUT /devices/late?api-version=2021-04-12 HTTP/1.1\r\nHost: {HUB}\r\n\
+         Connection: close\r\nExpect: 100-continue\r\nContent-Length: {}\r\n\
+         Authorization: {token}\r\n\r\n",
+        body.len()
+    );
+    let (mut client, serving) = world.connect(HUB);
+    let asking = async {
+        client.write_all(head.as_bytes()).await.unwrap();
+        let mut goes_on = [0; 25];
+        client.read_exact(&mut goes_on).await.unwrap();
+        assert_eq!(&goes_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+        let (hub, owner) = (ServiceName::parse("hub1"), PolicyName::parse("iothubowner"));
+        let own = &world.gateway.service;
+        own.delete_hub_policy(&call(), &hub.unwrap(), &owner.unwrap()).await.unwrap();
+        client.write_all(body.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        client.read_to_string(&mut answer).await.unwrap();
+        answer
+    };
+    let (answer, ()) = tokio::join!(asking, serving);
+    assert!(answer.starts_with("HTTP/1.1 401 "), "{answer}");
+    let hub = model::HostName::parse(HUB).unwrap();
+    assert_eq!(world.gateway.service.device_count(&hub).await.unwrap().total, 0);
 }
 
 /// A world whose administration takes one policy, from the office alone.
