@@ -26,6 +26,10 @@ pub use hub::{HubFault, hub};
 /// Source: settled D-20; `dps-device-api` §8.
 const RETRY_AFTER_S: u32 = 5;
 
+/// The code of a refused address, at a provisioning service and at a hub. Ours: Azure answers with a
+/// 401 that does not say why, which S-75 wants told.
+const ADDRESS_REFUSED: u32 = 403_100;
+
 /// Characters of a message. Source: ours; the longest of our own sentences stay under half of it.
 const MESSAGE_CHARS_MAX: usize = 512;
 
@@ -125,6 +129,11 @@ impl WireError {
     /// Whether it refuses the method alone, so that the answer names those that there are.
     pub const fn refuses_method(&self) -> bool {
         self.status == 405
+    }
+
+    /// Whether it refuses who calls, or from where, and not what is asked for.
+    pub const fn refuses_caller(&self) -> bool {
+        self.status == 401 || self.code == ADDRESS_REFUSED
     }
 
     /// The headers of an error of the provisioning service, beside the content type.

@@ -320,6 +320,9 @@ async fn respond(
         Err(error) => Err(error),
     };
     answer.unwrap_or_else(|error| {
+        if error.refuses_caller() {
+            peer.standing.refused();
+        }
         let reply = refused(gateway, &noted.signed(call), Some(&api), &error);
         match error.refuses_method() {
             true => reply.with(vec![(header::ALLOW.as_str(), api.allowed(&path))]),

@@ -10,4 +10,5 @@ mod paths;
 mod query;
 mod registry;
 mod rights;
+mod storms;
 mod twins;

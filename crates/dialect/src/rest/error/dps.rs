@@ -6,7 +6,7 @@ use provisioning::draft::DraftError;
 use provisioning::enrollment::Mechanism;
 use provisioning::explain::Disbelief;
 
-use super::{ApiFault, Code, Missing, RETRY_AFTER_S, WireError, bearer};
+use super::{ADDRESS_REFUSED, ApiFault, Code, Missing, RETRY_AFTER_S, WireError, bearer};
 
 const BAD_REQUEST: Code = Code(400, 400_000, "GenericBadRequest");
 const API_VERSION: Code = Code(400, 400_001, "InvalidProtocolVersion");
@@ -16,8 +16,7 @@ const CSR: Code = INVALID;
 const UNAUTHORIZED: Code = Code(401, 401_000, "GenericUnauthorized");
 const NOT_ATTESTED: Code = Code(401, 401_002, "IotHubUnauthorizedAccess");
 const FORBIDDEN: Code = Code(403, 403_001, "GenericForbidden");
-/// Ours: Azure answers a refused address with a 401 that does not say why, which S-75 wants told.
-const ADDRESS: Code = Code(403, 403_100, "IpAddressRejected");
+const ADDRESS: Code = Code(403, ADDRESS_REFUSED, "IpAddressRejected");
 const NOT_FOUND: Code = Code(404, 404_000, "GenericNotFound");
 const DEVICE_NOT_FOUND: Code = Code(404, 404_001, "DeviceNotFound");
 const ENROLLMENT_NOT_FOUND: Code = Code(404, 404_201, "EnrollmentNotFound");

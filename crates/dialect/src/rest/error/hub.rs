@@ -4,7 +4,7 @@ use ::hub::draft::DraftError;
 use ::hub::permit;
 use attestation::{access, bearer as tokens};
 
-use super::{ApiFault, Code, Missing, RETRY_AFTER_S, WireError, bearer};
+use super::{ADDRESS_REFUSED, ApiFault, Code, Missing, RETRY_AFTER_S, WireError, bearer};
 
 const BAD_REQUEST: Code = Code(400, 400_000, "GenericBadRequest");
 const API_VERSION: Code = Code(400, 400_001, "InvalidProtocolVersion");
@@ -17,8 +17,7 @@ const UNAUTHORIZED_ACCESS: Code = Code(401, 401_002, "IotHubUnauthorizedAccess")
 const UNAUTHORIZED: Code = Code(401, 401_003, "IotHubUnauthorized");
 const QUOTA: Code = Code(403, 403_002, "IotHubQuotaExceeded");
 const FORBIDDEN: Code = Code(403, 403_000, "GenericForbidden");
-/// Ours, as at a provisioning service.
-const ADDRESS: Code = Code(403, 403_100, "IpAddressRejected");
+const ADDRESS: Code = Code(403, ADDRESS_REFUSED, "IpAddressRejected");
 const NOT_FOUND: Code = Code(404, 404_000, "GenericNotFound");
 const HUB_NOT_FOUND: Code = Code(404, 404_000, "IotHubNotFound");
 const DEVICE_NOT_FOUND: Code = Code(404, 404_001, "DeviceNotFound");
