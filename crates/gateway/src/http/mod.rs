@@ -387,10 +387,17 @@ fn endpoint(gateway: &Gateway, peer: &Peer, host: &HostName) -> Result<Endpoint,
     }
 }
 
+/// The host of an absolute target, or else of the one Host field: two are none, whichever they name
+/// (RFC 9112 section 3.2).
 fn host_of(request: &Request<Incoming>) -> Option<HostName> {
+    let mut fields = request.headers().get_all(header::HOST).iter();
+    let (field, second) = (fields.next(), fields.next());
+    if second.is_some() {
+        return None;
+    }
     let text = match request.uri().host() {
         Some(host) => host,
-        None => request.headers().get(header::HOST)?.to_str().ok()?,
+        None => field?.to_str().ok()?,
     };
     HostName::parse_authority(text).ok()
 }

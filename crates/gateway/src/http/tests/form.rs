@@ -191,6 +191,18 @@ async fn an_absolute_target_names_the_host() {
     ask("*", DPS).await.assert_dps(404_000);
 }
 
+/// RFC 9112 section 3.2.
+#[tokio::test]
+async fn two_hosts_are_none() {
+    let world = World::new().await;
+    for target in ["/openapi.json", "https://dps.localhost/openapi.json"] {
+        for second in [DPS, HUB, ""] {
+            let head = format!("GET {target} HTTP/1.1\r\nHost: {second}");
+            asked(&world, DPS, &head, "").await.assert_dps(400_000);
+        }
+    }
+}
+
 /// RFC 9110 section 10.1.1.
 #[tokio::test(start_paused = true)]
 async fn who_expects_to_go_on_is_told_to() {
