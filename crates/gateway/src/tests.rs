@@ -78,8 +78,11 @@ impl TelemetryLog for TestLog {
 
 /// A service with what counts it.
 pub(crate) async fn service(store: Arc<dyn Store>) -> (Service, Arc<Metrics>) {
+    service_of(store, Arc::new(TestEntropy(AtomicU64::new(7)))).await
+}
+
+async fn service_of(store: Arc<dyn Store>, entropy: Arc<dyn Entropy>) -> (Service, Arc<Metrics>) {
     let clock = Arc::new(TestClock(AtomicU64::new(17_900_000_000_000_000)));
-    let entropy = Arc::new(TestEntropy(AtomicU64::new(7)));
     let log = Arc::new(TestLog::default());
     let service = Service::open(store, log, clock, entropy).await.unwrap();
     let metrics = Arc::new(Metrics::default());
@@ -103,7 +106,12 @@ pub(crate) struct World {
 
 impl World {
     pub(crate) async fn new() -> Self {
-        let (service, metrics) = service(Arc::new(Memory::default())).await;
+        Self::with(Arc::new(TestEntropy(AtomicU64::new(7)))).await
+    }
+
+    /// With randomness of its own.
+    pub(crate) async fn with(entropy: Arc<dyn Entropy>) -> Self {
+        let (service, metrics) = service_of(Arc::new(Memory::default()), entropy).await;
         let dps = ServiceName::parse("dps").unwrap();
         let made = service.put_dps(&call(), &dps, DpsRequest::default()).await.unwrap();
         let hub = ServiceName::parse("hub1").unwrap();

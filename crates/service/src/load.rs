@@ -46,7 +46,8 @@ impl Service {
     /// Loads individual enrollments, in order, and says of each what became of it.
     ///
     /// Entries are written in a few commits: what was answered is kept, and when the call fails
-    /// as a whole, some of them may be. To call again with the same entries is safe.
+    /// as a whole, some of them may be. To call again with the same entries is safe. Before each
+    /// commit `may` says whether the caller still may: where it may not, the answers end (I9).
     ///
     /// # Errors
     /// [`ApiError::NotFound`] for the service, [`ApiError::Fault`]; all else is said of its entry.
@@ -56,10 +57,15 @@ impl Service {
         dps: &ServiceName,
         drafts: &[IndividualDraft],
         existing: OnExisting,
+        may: impl Fn() -> bool,
     ) -> Result<Vec<Loaded>, ApiError> {
         let mut answers = Vec::with_capacity(drafts.len());
         let mut rest = drafts;
         while !rest.is_empty() {
+            let _acting = self.acting().await;
+            if !may() {
+                break;
+            }
             let (part, behind) = rest.split_at(part_of(rest));
             answers.extend(self.load_part(call, dps, part, existing).await?);
             rest = behind;

@@ -1,17 +1,31 @@
 //! Shared access policies of provisioning services and hubs, as operators change them.
 //!
 //! A key that was replaced, or whose policy is gone, opens nothing once the call has returned: the
-//! directory is read anew, and a hub's sessions that rested on it end first.
+//! directory is read anew, a hub's sessions that rested on it end first, and what an operator was
+//! allowed to write by it is written by then.
 
 use attestation::access::Policy;
 use attestation::access::change::{self, FreshKeys, PolicyChange, Refused, Renewal};
 use hub::instance::Right as HubRight;
 use model::{IfMatch, PolicyName, ServiceName};
 use provisioning::instance::Right as DpsRight;
+use tokio::sync::{RwLockReadGuard, RwLockWriteGuard};
 
 use crate::{ApiError, Call, Service, environment};
 
 impl Service {
+    /// What an operator's write holds from before it is judged until it is done: no change of
+    /// policies returns in between, so that none returns before a write that rested on the old
+    /// ones (I9). To be held for one write alone, as others wait for it.
+    pub async fn acting(&self) -> RwLockReadGuard<'_, ()> {
+        self.acting.read().await
+    }
+
+    /// What a change of policies holds.
+    pub(crate) async fn changing_policies(&self) -> RwLockWriteGuard<'_, ()> {
+        self.acting.write().await
+    }
+
     /// Creates a policy of a provisioning service, or with a demand changes the one that is there.
     ///
     /// # Errors
@@ -24,6 +38,7 @@ impl Service {
         change: &PolicyChange<DpsRight>,
         if_match: &IfMatch,
     ) -> Result<Policy<DpsRight>, ApiError> {
+        let _alone = self.changing_policies().await;
         let subject = format!("{dps}/{name}");
         let changed = self
             .change_dps(call, dps, ("dps.policy.put", &subject), |dps| {
@@ -44,6 +59,7 @@ impl Service {
         name: &PolicyName,
         renewal: Renewal,
     ) -> Result<Policy<DpsRight>, ApiError> {
+        let _alone = self.changing_policies().await;
         let subject = format!("{dps}/{name}");
         let changed = self
             .change_dps(call, dps, ("dps.policy.renew", &subject), |dps| {
@@ -63,6 +79,7 @@ impl Service {
         dps: &ServiceName,
         name: &PolicyName,
     ) -> Result<(), ApiError> {
+        let _alone = self.changing_policies().await;
         let subject = format!("{dps}/{name}");
         self.change_dps(call, dps, ("dps.policy.delete", &subject), |dps| {
             change::remove(&mut dps.policies, name).map_err(refused)
@@ -83,6 +100,7 @@ impl Service {
         change: &PolicyChange<HubRight>,
         if_match: &IfMatch,
     ) -> Result<Policy<HubRight>, ApiError> {
+        let _alone = self.changing_policies().await;
         let subject = format!("{hub}/{name}");
         let changed = self
             .change_hub(call, hub, ("hub.policy.put", &subject), |hub| {
@@ -103,6 +121,7 @@ impl Service {
         name: &PolicyName,
         renewal: Renewal,
     ) -> Result<Policy<HubRight>, ApiError> {
+        let _alone = self.changing_policies().await;
         let subject = format!("{hub}/{name}");
         let changed = self
             .change_hub(call, hub, ("hub.policy.renew", &subject), |hub| {
@@ -122,6 +141,7 @@ impl Service {
         hub: &ServiceName,
         name: &PolicyName,
     ) -> Result<(), ApiError> {
+        let _alone = self.changing_policies().await;
         let subject = format!("{hub}/{name}");
         self.change_hub(call, hub, ("hub.policy.delete", &subject), |hub| {
             change::remove(&mut hub.policies, name).map_err(refused)

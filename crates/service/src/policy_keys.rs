@@ -50,6 +50,7 @@ impl Service {
         name: &ServiceName,
         keys: &PolicyKeys,
     ) -> Result<Dps, ApiError> {
+        let _alone = self.changing_policies().await;
         let audited = ("dps.keys", name.as_str());
         self.change_dps(call, name, audited, |dps| keys.put_into(&mut dps.policies)).await
     }
@@ -64,6 +65,7 @@ impl Service {
         name: &ServiceName,
         keys: &PolicyKeys,
     ) -> Result<Hub, ApiError> {
+        let _alone = self.changing_policies().await;
         let audited = ("hub.keys", name.as_str());
         self.change_hub(call, name, audited, |hub| keys.put_into(&mut hub.policies)).await
     }

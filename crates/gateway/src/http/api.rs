@@ -124,12 +124,28 @@ impl Api {
         }
     }
 
+    /// Whether a call is one write of an operator's; each item of a bulk is one by itself.
+    fn is_one_write(&self, asked: &Asked) -> bool {
+        let method = match self {
+            Self::Operators(_) => asked.method.as_str(),
+            Self::Hub(_) => {
+                rest::hub::method(&asked.method, asked.header("x-http-method-override"))
+            }
+            Self::Loads(_) | Self::Devices(_) | Self::Admin => return false,
+        };
+        matches!(method, "PUT" | "PATCH" | "DELETE")
+    }
+
     /// Answers a call, which is judged anew: its body may have been long in coming.
     pub(super) async fn answer(
         &self,
         gateway: &Arc<Gateway>,
         asked: Asked,
     ) -> Result<Reply, WireError> {
+        let _acting = match self.is_one_write(&asked) {
+            true => Some(gateway.service.acting().await),
+            false => None,
+        };
         self.admit(gateway, &asked)?;
         if let Some(route) = openapi::route(&asked.method, &asked.path) {
             asked.note(Operation::OpenApi);

@@ -1,14 +1,18 @@
 //! Bulk operations: each item by itself, in order (`dps-service-api` B-01 to B-05, `iot-hub` §6.3).
+//!
+//! Each is judged by itself as well: where the caller's credential is withdrawn, what is left of the
+//! bulk is refused (I9).
 
 use ::hub::twin::How;
 use dialect::api_version::ApiVersion;
 use dialect::json::utf8_json;
-use dialect::rest::error::{Missing, WireError};
+use dialect::rest::error::{ApiFault, Missing, WireError};
 use dialect::rest::hub as registry;
 use dialect::rest::service::bulk::{Bulk, BulkOf, Item, groups, individuals, result};
 use model::{HostName, ServiceName};
 use service::{ApiError, Call, Demand};
 
+use super::api::Api;
 use super::{Asked, Reply};
 use crate::{Gateway, faults};
 
@@ -20,23 +24,25 @@ pub(super) async fn of_individuals(
     asked: &Asked,
     version: &ApiVersion,
 ) -> Result<Reply, WireError> {
-    let own = &gateway.service;
+    let (own, api) = (&gateway.service, Api::Operators(dps.clone()));
     let mut failed = Vec::new();
     match individuals(&asked.body, version).map_err(|fault| faults::dps(&fault))? {
         Bulk::Put(items) => {
-            for Item { id, if_match, asked } in items {
-                let done = match asked {
+            for Item { id, if_match, asked: wanted } in items {
+                let _acting = own.acting().await;
+                let done = match still(gateway, &api, asked, wanted) {
                     Ok(draft) => done(own.put_individual(call, dps, &draft, &if_match).await),
-                    Err(fault) => Err(faults::dps(&fault)),
+                    Err(error) => Err(error),
                 };
                 failed.extend(done.err().map(|error| (id, error)));
             }
         }
         Bulk::Delete(items) => {
-            for Item { id, if_match, asked } in items {
-                let done = match asked {
+            for Item { id, if_match, asked: wanted } in items {
+                let _acting = own.acting().await;
+                let done = match still(gateway, &api, asked, wanted) {
                     Ok(parsed) => done(own.delete_individual(call, dps, &parsed, &if_match).await),
-                    Err(fault) => Err(faults::dps(&fault)),
+                    Err(error) => Err(error),
                 };
                 failed.extend(done.err().map(|error| (id, error)));
             }
@@ -53,23 +59,25 @@ pub(super) async fn of_groups(
     asked: &Asked,
     version: &ApiVersion,
 ) -> Result<Reply, WireError> {
-    let own = &gateway.service;
+    let (own, api) = (&gateway.service, Api::Operators(dps.clone()));
     let mut failed = Vec::new();
     match groups(&asked.body, version).map_err(|fault| faults::dps(&fault))? {
         Bulk::Put(items) => {
-            for Item { id, if_match, asked } in items {
-                let done = match asked {
+            for Item { id, if_match, asked: wanted } in items {
+                let _acting = own.acting().await;
+                let done = match still(gateway, &api, asked, wanted) {
                     Ok(draft) => done(own.put_group(call, dps, &draft, &if_match).await),
-                    Err(fault) => Err(faults::dps(&fault)),
+                    Err(error) => Err(error),
                 };
                 failed.extend(done.err().map(|error| (id, error)));
             }
         }
         Bulk::Delete(items) => {
-            for Item { id, if_match, asked } in items {
-                let done = match asked {
+            for Item { id, if_match, asked: wanted } in items {
+                let _acting = own.acting().await;
+                let done = match still(gateway, &api, asked, wanted) {
                     Ok(parsed) => done(own.delete_group(call, dps, &parsed, &if_match).await),
-                    Err(fault) => Err(faults::dps(&fault)),
+                    Err(error) => Err(error),
                 };
                 failed.extend(done.err().map(|error| (id, error)));
             }
@@ -81,18 +89,19 @@ pub(super) async fn of_groups(
 /// Does what a bulk of device identities asks for.
 pub(super) async fn of_devices(
     gateway: &Gateway,
-    hub: &HostName,
+    host: &HostName,
     call: &Call,
     asked: &Asked,
 ) -> Result<Reply, WireError> {
     let items = registry::bulk(&asked.body).map_err(|fault| faults::hub(&fault))?;
-    let mut failed = Vec::new();
-    for registry::Item { id, mode, asked } in items {
-        let done = match asked {
-            Ok(operation) => of_device(gateway, hub, call, operation)
+    let (mut failed, api) = (Vec::new(), Api::Hub(host.clone()));
+    for registry::Item { id, mode, asked: wanted } in items {
+        let _acting = gateway.service.acting().await;
+        let done = match still(gateway, &api, asked, wanted) {
+            Ok(operation) => of_device(gateway, host, call, operation)
                 .await
                 .map_err(|error| faults::hub_api(&error, Missing::Device { id: id.clone() })),
-            Err(fault) => Err(faults::hub(&fault)),
+            Err(error) => Err(error),
         };
         failed.extend(done.err().map(|error| (id, mode, error)));
     }
@@ -123,6 +132,17 @@ async fn of_device(
             own.put_twin(call, hub, &id, &update, How::Merge, &if_match).await.map(drop)
         }
     }
+}
+
+/// What an item asks for, if the caller still may.
+fn still<T>(
+    gateway: &Gateway,
+    api: &Api,
+    asked: &Asked,
+    wanted: Result<T, ApiFault>,
+) -> Result<T, WireError> {
+    api.judge(gateway, asked)?;
+    wanted.map_err(|fault| api.fault(&fault))
 }
 
 fn done<T>(result: Result<T, ApiError>) -> Result<(), WireError> {

@@ -1,6 +1,6 @@
 //! Loads of individual enrollments: many lines, each answered by itself.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use dialect::json::utf8_json;
 use dialect::rest::error::{ApiFault, Missing, WireError};
@@ -10,6 +10,7 @@ use provisioning::instance::Right;
 use provisioning::load::OnExisting;
 use service::{Call, Loaded};
 
+use super::api::Api;
 use super::{Asked, Reply, operator};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
@@ -57,13 +58,22 @@ pub(super) async fn answer(
         };
         read.push((number, id, refused));
     }
-    let loaded = gateway.service.load_individuals(&call, dps, &drafts, existing).await;
-    let mut loaded =
-        loaded.map_err(|error| faults::dps_api(&error, Missing::ProvisioningService))?.into_iter();
+    let (api, ended) = (Api::Loads(dps.clone()), OnceLock::new());
+    let may = || match api.judge(gateway, &asked) {
+        Ok(()) => true,
+        Err(error) => ended.set(LineResult::Refused(error)).is_err(),
+    };
+    let loading = gateway.service.load_individuals(&call, dps, &drafts, existing, may);
+    let mut loaded = loading
+        .await
+        .map_err(|error| faults::dps_api(&error, Missing::ProvisioningService))?
+        .into_iter();
     let results: Vec<(usize, String, LineResult)> = read
         .into_iter()
         .filter_map(|(number, id, refused)| {
-            let result = refused.or_else(|| loaded.next().map(result))?;
+            let answered = refused.or_else(|| loaded.next().map(result));
+            // What was left when the caller no longer might.
+            let result = answered.or_else(|| ended.get().cloned())?;
             Some((number, id, result))
         })
         .collect();

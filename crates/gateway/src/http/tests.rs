@@ -12,3 +12,4 @@ mod registry;
 mod rights;
 mod storms;
 mod twins;
+mod withdrawn;

@@ -14,7 +14,8 @@ impl World {
     /// Loads entries; what became of each, in a word or a refusal's text.
     async fn load(&self, entries: &[(&str, Value)], existing: OnExisting) -> Vec<String> {
         let drafts: Vec<_> = entries.iter().map(|(name, json)| individual(name, json)).collect();
-        let loaded = self.service.load_individuals(&call(), &self.dps, &drafts, existing).await;
+        let (call, may) = (call(), || true);
+        let loaded = self.service.load_individuals(&call, &self.dps, &drafts, existing, may).await;
         let word = |loaded: Loaded| match loaded {
             Loaded::Refused(ApiError::Draft(
                 DraftError::CertificateInUse { by } | DraftError::EndorsementKeyInUse { by },
@@ -172,7 +173,8 @@ async fn a_load_keeps_the_quota_also_beside_another() {
         let (service, dps, begin) = (w.service.clone(), w.dps.clone(), begin.clone());
         tokio::spawn(async move {
             begin.wait().await;
-            let loaded = service.load_individuals(&call(), &dps, &drafts, Fail).await.unwrap();
+            let (call, may) = (call(), || true);
+            let loaded = service.load_individuals(&call, &dps, &drafts, Fail, may).await.unwrap();
             loaded.iter().filter(|loaded| matches!(loaded, Loaded::Created)).count()
         })
     };
