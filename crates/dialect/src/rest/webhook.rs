@@ -3,7 +3,7 @@
 use ::attestation::x509::Certificate;
 use model::RegistrationId;
 use provisioning::allocation::custom::{Answer, NoAnswer, Question};
-use provisioning::enrollment::{Entry, Group, Individual, Settings};
+use provisioning::enrollment::Entry;
 use provisioning::view::Evidence;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -13,9 +13,6 @@ use super::service::attestation::ShownCertificateJson;
 use super::service::enrollment::{self, IndividualJson};
 use super::service::group::{self, GroupJson};
 use crate::json::{read, utf8_json};
-
-/// What stands for a query in an address that is sent to the webhook (W-10).
-const MASKED_QUERY: &str = "?****";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -67,34 +64,17 @@ pub fn request(
     question: &Question,
     evidence: &Evidence,
 ) -> Vec<u8> {
-    let masked = |settings: &Settings| Settings {
-        custom_allocation: settings.custom_allocation.clone().map(|mut custom| {
-            if custom.webhook_url != question.address() {
-                custom.webhook_url = format!("{}{MASKED_QUERY}", question.address());
-            }
-            custom
-        }),
-        ..settings.clone()
-    };
-    let individual = match entry {
-        Entry::Individual(entry) => {
-            Some(Individual { settings: masked(&entry.settings), ..entry.clone() })
-        }
-        Entry::Group(_) => None,
-    };
-    let group = match entry {
-        Entry::Group(entry) => Some(Group { settings: masked(&entry.settings), ..entry.clone() }),
-        Entry::Individual(_) => None,
+    let (individual, group) = match entry {
+        Entry::Individual(entry) => (Some(enrollment::json(entry, None, Keys::WithheldAll)), None),
+        Entry::Group(entry) => (None, Some(group::json(entry, Keys::WithheldAll))),
     };
     let leaf = match evidence {
         Evidence::X509(chain) => chain.first(),
         Evidence::Sas(_) | Evidence::Tpm(_) | Evidence::None => None,
     };
     utf8_json(&RequestJson {
-        individual_enrollment: individual
-            .as_ref()
-            .map(|entry| enrollment::json(entry, None, Keys::Withheld)),
-        enrollment_group: group.as_ref().map(|entry| group::json(entry, Keys::Withheld)),
+        individual_enrollment: individual,
+        enrollment_group: group,
         device_runtime_context: ContextJson {
             registration_id: registration_id.as_str(),
             current_iot_hub_host_name: question.current.as_ref().map(|at| at.hub.as_str()),

@@ -31,8 +31,8 @@ pub(super) fn judge(
     asked: &Asked,
 ) -> Result<(OnExisting, Call), WireError> {
     let existing = addressed(dps, asked)?;
-    let call = operator::authorize(gateway, dps, asked, Right::EnrollmentWrite)?;
-    Ok((existing, call))
+    let caller = operator::authorize(gateway, dps, asked, Right::EnrollmentWrite)?;
+    Ok((existing, caller.call))
 }
 
 /// Answers an operator who loads enrollments.

@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use attestation::bearer::{self, Access};
+use attestation::bearer::{self, Access, Role};
 use dialect::json::utf8_json;
 use dialect::rest::error::{ApiFault, Missing, WireError};
 use dialect::rest::service::attestation::AttestationJson;
 use dialect::rest::service::{Keys, Route, enrollment, group, media_type, registration, route};
 use model::{IfMatch, ServiceName};
 use provisioning::instance::{Right, grants};
-use service::{ApiError, Call};
+use service::ApiError;
 
-use super::access::{self, Guard};
+use super::access::{self, Caller, Guard};
 use super::{Asked, Reply, bulk, search};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
@@ -76,10 +76,10 @@ pub(super) fn judge(
     gateway: &Gateway,
     dps: &ServiceName,
     asked: &Asked,
-) -> Result<(Route, Call), WireError> {
+) -> Result<(Route, Caller), WireError> {
     let route = addressed(dps, asked)?;
-    let call = authorize(gateway, dps, asked, needs(&route))?;
-    Ok((route, call))
+    let caller = authorize(gateway, dps, asked, needs(&route))?;
+    Ok((route, caller))
 }
 
 /// Answers an operator.
@@ -89,7 +89,8 @@ pub(super) async fn answer(
     asked: Asked,
 ) -> Result<Reply, WireError> {
     let fault = |fault: ApiFault| faults::dps(&fault);
-    let (route, call) = judge(gateway, dps, &asked)?;
+    let (route, Caller { call, role }) = judge(gateway, dps, &asked)?;
+    let keys = withheld(role);
     let version = asked.api_version().map_err(fault)?;
     media_type(asked.header("content-type"), &asked.body).map_err(fault)?;
     let if_match = IfMatch::parse(asked.if_match().map_err(fault)?);
@@ -99,7 +100,7 @@ pub(super) async fn answer(
     match route {
         Route::GetIndividual(id) => {
             let (entry, record) = own.individual(dps, &id).await.map_err(enrollment_fault)?;
-            let json = enrollment::json(&entry, record.as_ref(), Keys::Withheld);
+            let json = enrollment::json(&entry, record.as_ref(), keys);
             Ok(Reply::json(200, utf8_json(&json)))
         }
         Route::PutIndividual(id) => {
@@ -112,7 +113,7 @@ pub(super) async fn answer(
             let deleted = own.delete_individual(&call, dps, &id, &if_match).await;
             deleted.map_err(enrollment_fault).map(|()| Reply::empty(204))
         }
-        Route::QueryIndividuals => search::individuals(gateway, dps, &asked).await,
+        Route::QueryIndividuals => search::individuals(gateway, dps, &asked, keys).await,
         Route::IndividualMechanism(id) => {
             let (entry, _) = own.individual(dps, &id).await.map_err(enrollment_fault)?;
             let json = AttestationJson::of_individual(&entry.attestation, Keys::Written);
@@ -120,7 +121,7 @@ pub(super) async fn answer(
         }
         Route::GetGroup(id) => {
             let entry = own.group(dps, &id).await.map_err(enrollment_fault)?;
-            Ok(Reply::json(200, utf8_json(&group::json(&entry, Keys::Withheld))))
+            Ok(Reply::json(200, utf8_json(&group::json(&entry, keys))))
         }
         Route::PutGroup(id) => {
             let draft = group::draft(&id, &asked.body, &version).map_err(fault)?;
@@ -132,7 +133,7 @@ pub(super) async fn answer(
             let deleted = own.delete_group(&call, dps, &id, &if_match).await;
             deleted.map_err(enrollment_fault).map(|()| Reply::empty(204))
         }
-        Route::QueryGroups => search::groups(gateway, dps, &asked).await,
+        Route::QueryGroups => search::groups(gateway, dps, &asked, keys).await,
         Route::GroupMechanism(id) => {
             let entry = own.group(dps, &id).await.map_err(enrollment_fault)?;
             let json = AttestationJson::of_group(&entry.attestation, Keys::Written);
@@ -153,13 +154,21 @@ pub(super) async fn answer(
     }
 }
 
+/// What a caller who reads is not told: a reader nothing that may be a secret.
+const fn withheld(role: Option<Role>) -> Keys {
+    match role {
+        Some(Role::Reader) => Keys::WithheldAll,
+        Some(Role::Contributor) | None => Keys::Withheld,
+    }
+}
+
 /// Judges the caller.
 pub(super) fn authorize(
     gateway: &Gateway,
     dps: &ServiceName,
     asked: &Asked,
     needed: Right,
-) -> Result<Call, WireError> {
+) -> Result<Caller, WireError> {
     let directory = gateway.service.directory();
     let guard = Guard {
         at: bearer::Service::Dps(dps),
@@ -173,6 +182,5 @@ pub(super) fn authorize(
         },
     };
     access::authorize(gateway, asked, &guard, |rights| grants(rights, needed))
-        .map(|caller| caller.call)
         .map_err(|refusal| refusal.dps(gateway))
 }

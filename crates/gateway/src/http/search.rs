@@ -62,13 +62,14 @@ pub(super) async fn individuals(
     gateway: &Gateway,
     dps: &ServiceName,
     asked: &Asked,
+    keys: Keys,
 ) -> Result<Reply, WireError> {
     let asking = Asking::read(asked, Collection::Enrollments);
     let asking = asking.map_err(|fault| faults::dps(&fault))?;
     let search = asking.search("registrationId");
     let found = gateway.service.search_individuals(dps, &search, |view| {
         let record = view.registration.as_ref().map(|row| &row.value);
-        told(&asking.query, &enrollment::json(&view.individual.value, record, Keys::Withheld))
+        told(&asking.query, &enrollment::json(&view.individual.value, record, keys))
     });
     let found = found.await.map_err(|error| faults::dps_api(&error, Missing::Enrollment))?;
     Ok(asking.reply(&found))
@@ -79,6 +80,7 @@ pub(super) async fn groups(
     gateway: &Gateway,
     dps: &ServiceName,
     asked: &Asked,
+    keys: Keys,
 ) -> Result<Reply, WireError> {
     let asking = Asking::read(asked, Collection::EnrollmentGroups);
     let asking = asking.map_err(|fault| faults::dps(&fault))?;
@@ -90,7 +92,7 @@ pub(super) async fn groups(
         .map(|row| &row.value)
         .filter(|group| after.is_none_or(|after| group.id.key() > after))
         .filter_map(|entry| {
-            let json = told(&asking.query, &group::json(entry, Keys::Withheld))?;
+            let json = told(&asking.query, &group::json(entry, keys))?;
             Some((entry.id.key(), json))
         });
     let here: Vec<_> = rows.by_ref().take(asking.paging.rows(asking.query.top)).collect();

@@ -159,7 +159,7 @@ impl<'a> AttestationJson<'a> {
                 primary_key: pair.primary.to_base64(),
                 secondary_key: pair.secondary.to_base64(),
             }),
-            Keys::Withheld => None,
+            Keys::Withheld | Keys::WithheldAll => None,
         };
         Self { symmetric_key, ..self }
     }

@@ -44,7 +44,7 @@ pub fn json<'a>(
             .map(|record| RegistrationStateJson::of(record, record.reprovision)),
         optional_device_information: entry.optional_device_information.as_ref(),
         attestation: AttestationJson::of_individual(&entry.attestation, keys),
-        settings: SettingsJson::of(&entry.settings, &entry.stamp),
+        settings: SettingsJson::of(&entry.settings, &entry.stamp, keys),
     }
 }
 

@@ -27,7 +27,7 @@ pub fn json(entry: &Group, keys: Keys) -> GroupJson<'_> {
     GroupJson {
         enrollment_group_id: entry.id.as_str(),
         attestation: AttestationJson::of_group(&entry.attestation, keys),
-        settings: SettingsJson::of(&entry.settings, &entry.stamp),
+        settings: SettingsJson::of(&entry.settings, &entry.stamp, keys),
     }
 }
 

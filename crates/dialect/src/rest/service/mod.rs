@@ -18,13 +18,16 @@ pub use route::{Route, route};
 
 use super::error::ApiFault;
 
-/// Whether keys are written.
+/// Which secrets are written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Keys {
     /// In the answer to a PUT, and by `attestationmechanism`.
     Written,
-    /// In the answers to GET and query.
+    /// In the answers to GET and query: no key, and the webhook's address whole.
     Withheld,
+    /// For who reads what is no secret, and for the webhook itself (W-10): not even the query of
+    /// the webhook's address.
+    WithheldAll,
 }
 
 /// Judges the media type of a body: an empty body may have any, another one is JSON.

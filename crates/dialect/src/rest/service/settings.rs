@@ -1,5 +1,7 @@
 //! The members that both kinds of enrollment have, both ways.
 
+use std::borrow::Cow;
+
 use model::Timestamp;
 use provisioning::draft::{CustomAllocationDraft, ReprovisionDraft, SettingsDraft};
 use provisioning::enrollment::{
@@ -8,7 +10,7 @@ use provisioning::enrollment::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::word;
+use super::{Keys, word};
 use crate::api_version::ApiVersion;
 use crate::json::object;
 use crate::rest::error::ApiFault;
@@ -33,7 +35,7 @@ pub(super) struct SettingsJson<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     iot_hubs: Vec<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    custom_allocation_definition: Option<&'a CustomAllocation>,
+    custom_allocation_definition: Option<CustomAllocationJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     credential_policy_name: Option<&'a str>,
 }
@@ -44,8 +46,27 @@ struct CapabilitiesJson {
     iot_edge: bool,
 }
 
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct CustomAllocationJson<'a> {
+    webhook_url: Cow<'a, str>,
+    api_version: &'a str,
+}
+
+/// What stands for the query of an address, which may hold a key (W-10).
+const MASKED_QUERY: &str = "?****";
+
+fn custom(allocation: &CustomAllocation, keys: Keys) -> CustomAllocationJson<'_> {
+    let url = allocation.webhook_url.as_str();
+    let webhook_url = match (keys, url.split_once(['?', '#'])) {
+        (Keys::WithheldAll, Some((address, _))) => Cow::from(format!("{address}{MASKED_QUERY}")),
+        (Keys::WithheldAll, None) | (Keys::Written | Keys::Withheld, _) => Cow::from(url),
+    };
+    CustomAllocationJson { webhook_url, api_version: &allocation.api_version }
+}
+
 impl<'a> SettingsJson<'a> {
-    pub(super) fn of(settings: &'a Settings, stamp: &Stamp) -> Self {
+    pub(super) fn of(settings: &'a Settings, stamp: &Stamp, keys: Keys) -> Self {
         Self {
             capabilities: CapabilitiesJson { iot_edge: settings.iot_edge.unwrap_or(false) },
             iot_hub_host_name: settings.iot_hub_host_name.as_ref().map(|host| host.as_str()),
@@ -57,7 +78,10 @@ impl<'a> SettingsJson<'a> {
             last_updated_date_time_utc: stamp.updated,
             allocation_policy: settings.allocation_policy,
             iot_hubs: settings.iot_hubs.iter().map(|host| host.as_str()).collect(),
-            custom_allocation_definition: settings.custom_allocation.as_ref(),
+            custom_allocation_definition: settings
+                .custom_allocation
+                .as_ref()
+                .map(|allocation| custom(allocation, keys)),
             credential_policy_name: settings.credential_policy_name.as_deref(),
         }
     }

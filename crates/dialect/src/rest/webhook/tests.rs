@@ -3,7 +3,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::{DeviceId, HostName};
 use provisioning::enrollment::{
-    CustomAllocation, GroupAttestation, IndividualAttestation, KeyPair, Slots,
+    CustomAllocation, Group, GroupAttestation, Individual, IndividualAttestation, KeyPair,
+    Settings, Slots,
 };
 use provisioning::registration::Assigned;
 use serde_json::json;

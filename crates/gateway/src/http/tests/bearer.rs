@@ -170,6 +170,38 @@ async fn k_25_a_reader_sees_a_device_without_its_keys() {
 }
 
 #[tokio::test]
+async fn k_25_a_reader_sees_no_query_of_a_webhook() {
+    let signer = Signer::new().await;
+    let entry = |member: &str| {
+        json!({member: "dev", "attestation": {"type": "symmetricKey"},
+            "allocationPolicy": "custom", "customAllocationDefinition": {
+                "webhookUrl": "https://a.test/choose?code=KEY", "apiVersion": "2021-10-01"}})
+    };
+    for (kind, id) in [("enrollments", "registrationId"), ("enrollmentGroups", "enrollmentGroupId")]
+    {
+        let put = format!("PUT /{kind}/dev");
+        signer.world.operate(DPS, &put, &[], &entry(id).to_string()).await.expect(200);
+        let (get, query) = (format!("GET /{kind}/dev"), format!("POST /{kind}/query"));
+        let is = |like: &str| {
+            let text = "SELECT * FROM {} WHERE customAllocationDefinition.webhookUrl = '{}'";
+            json!({"query": text.replacen("{}", kind, 1).replacen("{}", like, 1)}).to_string()
+        };
+        let (whole, masked) = ("https://a.test/choose?code=KEY", "https://a.test/choose?****");
+        for (role, shown, not) in [("reader", masked, whole), ("contributor", whole, masked)] {
+            let told = signer.ask(DPS, &get, &signer.token(role), "").await.expect(200);
+            assert_eq!(told["customAllocationDefinition"]["webhookUrl"], shown, "{role}");
+            let all = signer.ask(DPS, &query, &signer.token(role), "").await.expect(200);
+            assert_eq!(all[0]["customAllocationDefinition"]["webhookUrl"], shown, "{role}");
+            // Nor is it found by guessing.
+            for (like, rows) in [(shown, 1), (not, 0)] {
+                let found = signer.ask(DPS, &query, &signer.token(role), &is(like)).await;
+                assert_eq!(found.expect(200).as_array().unwrap().len(), rows, "{role} {like}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn k_20_a_token_that_is_not_believed_is_401_with_a_challenge() {
     let signer = Signer::new().await;
     let good = signer.token("reader");
