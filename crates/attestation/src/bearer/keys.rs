@@ -95,11 +95,21 @@ struct KeyJson {
 }
 
 impl KeySet {
-    /// Reads a set; keys for other purposes and of other kinds are left out.
+    /// Reads a set that must have a key to use.
     ///
     /// # Errors
     /// [`KeySetError`].
     pub fn parse(text: &[u8]) -> Result<Self, KeySetError> {
+        let keys = Self::published(text)?;
+        if keys.is_empty() { Err(KeySetError::Nothing) } else { Ok(keys) }
+    }
+
+    /// Reads a set as its issuer publishes it: one without a key to use says that nothing is signed
+    /// any more. Keys for other purposes and of other kinds are left out.
+    ///
+    /// # Errors
+    /// [`KeySetError`], but not [`KeySetError::Nothing`].
+    pub fn published(text: &[u8]) -> Result<Self, KeySetError> {
         if text.len() > JWKS_BYTES_MAX {
             return Err(KeySetError::TooLong);
         }
@@ -111,8 +121,12 @@ impl KeySet {
         if keys.iter().any(|key| key.d.is_some()) {
             return Err(KeySetError::Private);
         }
-        let keys: Vec<Key> = keys.into_iter().filter_map(KeyJson::read).collect();
-        if keys.is_empty() { Err(KeySetError::Nothing) } else { Ok(Self(keys)) }
+        Ok(Self(keys.into_iter().filter_map(KeyJson::read).collect()))
+    }
+
+    /// Whether there is no key in it.
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether the issuer made the signature; none where it has no key of that id, or where none

@@ -350,6 +350,10 @@ fn k_27_a_set_of_keys_is_read_strictly_and_what_is_for_others_left_out() {
     ];
     let parse = |keys: &[Value]| KeySet::parse(json!({"keys": keys}).to_string().as_bytes());
     assert_eq!(parse(&others), Err(KeySetError::Nothing));
+    let published = |text: &[u8]| KeySet::published(text).map(|keys| keys.is_empty());
+    assert_eq!(published(json!({"keys": others}).to_string().as_bytes()), Ok(true));
+    assert_eq!(published(br#"{"keys": []}"#), Ok(true));
+    assert!(matches!(published(b"{}"), Err(KeySetError::Malformed(_))));
     let mut all = others.to_vec();
     all.push(ec.clone());
     assert_eq!(parse(&all), parse(std::slice::from_ref(&ec)));

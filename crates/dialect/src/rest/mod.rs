@@ -5,6 +5,7 @@ pub mod device;
 pub mod error;
 pub mod event;
 pub mod hub;
+pub mod issuer;
 pub mod monitoring;
 pub mod openapi;
 pub mod query;

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use attestation::bearer::KeySet;
+use dialect::rest::issuer::is_published;
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
-use hyper::{Request, StatusCode, Uri, header};
+use hyper::{Request, Uri, header};
 use hyper_util::rt::TokioIo;
 use model::limits;
 use rustls::ClientConfig;
@@ -26,33 +27,43 @@ struct Discovery {
     jwks_uri: String,
 }
 
-/// Fetches the keys.
+/// Fetches the keys; none where the issuer says that it has none, or no such document.
 ///
 /// # Errors
 /// A sentence: what could not be had, and why.
 pub(super) async fn keys(tls: &Arc<ClientConfig>, location: &Location) -> Result<KeySet, String> {
     let uri = match location {
         Location::Keys(uri) => uri.clone(),
-        Location::Discovery(issuer) => discovered(tls, issuer).await?,
+        Location::Discovery(issuer) => match discovered(tls, issuer).await? {
+            Some(uri) => uri,
+            None => return Ok(KeySet::default()),
+        },
     };
-    let text = document(tls, &uri).await.map_err(|because| format!("{uri}: {because}"))?;
-    KeySet::parse(&text).map_err(|because| format!("{uri} {because}"))
+    match document(tls, &uri).await? {
+        Some(text) => KeySet::published(&text).map_err(|because| format!("{uri} {because}")),
+        None => Ok(KeySet::default()),
+    }
 }
 
 /// Where the discovery document of an issuer says that its keys are.
-async fn discovered(tls: &Arc<ClientConfig>, issuer: &str) -> Result<String, String> {
+async fn discovered(tls: &Arc<ClientConfig>, issuer: &str) -> Result<Option<String>, String> {
     let uri = format!("{}/.well-known/openid-configuration", issuer.trim_end_matches('/'));
-    let text = document(tls, &uri).await.map_err(|because| format!("{uri}: {because}"))?;
+    let Some(text) = document(tls, &uri).await? else { return Ok(None) };
     let Discovery { issuer: named, jwks_uri } = serde_json::from_slice(&text)
         .map_err(|error| format!("{uri} is no discovery document: {error}"))?;
     // OpenID Connect Discovery 1.0 §4.3.
     match named == issuer {
-        true => Ok(jwks_uri),
+        true => Ok(Some(jwks_uri)),
         false => Err(format!("{uri} is of another issuer, {named:?}")),
     }
 }
 
-async fn document(tls: &Arc<ClientConfig>, uri: &str) -> Result<Bytes, String> {
+/// A document; none where the issuer says that there is none.
+async fn document(tls: &Arc<ClientConfig>, uri: &str) -> Result<Option<Bytes>, String> {
+    fetched(tls, uri).await.map_err(|because| format!("{uri}: {because}"))
+}
+
+async fn fetched(tls: &Arc<ClientConfig>, uri: &str) -> Result<Option<Bytes>, String> {
     let uri: Uri = uri.parse().map_err(|error| format!("it is no address: {error}"))?;
     if uri.scheme_str() != Some("https") {
         return Err("it is not https".to_owned());
@@ -80,12 +91,12 @@ async fn document(tls: &Arc<ClientConfig>, uri: &str) -> Result<Bytes, String> {
         .map_err(|error| format!("it can not be asked: {error}"))?;
     let exchange = async {
         let answer = sender.send_request(request).await.map_err(lost)?;
-        if answer.status() != StatusCode::OK {
-            return Err(format!("it answers {}", answer.status()));
+        if !is_published(answer.status().as_u16())? {
+            return Ok(None);
         }
-        let read = Limited::new(answer.into_body(), limits::JWKS_BYTES_MAX);
-        let read = read.collect().await;
-        read.map(|read| read.to_bytes()).map_err(|error| format!("it can not be read: {error}"))
+        let read = Limited::new(answer.into_body(), limits::JWKS_BYTES_MAX).collect().await;
+        let read = read.map_err(|error| format!("it can not be read: {error}"))?;
+        Ok(Some(read.to_bytes()))
     };
     tokio::select! {
         answer = exchange => answer,

@@ -102,15 +102,23 @@ impl Shared {
     }
 
     async fn keep(self: Arc<Self>) {
-        let mut failing = false;
+        let (mut failing, mut empty) = (false, false);
         loop {
             let fetching = timeout(limits::JWKS_TIMEOUT, fetch::keys(&self.tls, &self.location));
             let fetched = fetching.await.unwrap_or_else(|_| Err("it took too long".to_owned()));
             let failed = fetched.is_err();
             match fetched {
                 Ok(keys) => {
+                    let (was_empty, is_known) = (empty, !keys.is_empty());
+                    empty = !is_known;
                     *self.known() = Some((Arc::new(keys), Instant::now()));
-                    if failing {
+                    if empty && !was_empty {
+                        tracing::warn!(
+                            issuer = self.issuer,
+                            "the issuer publishes no key: no token of it is believed"
+                        );
+                    }
+                    if is_known && (failing || was_empty) {
                         tracing::info!(issuer = self.issuer, "the issuer's keys are known again");
                     }
                 }

@@ -166,22 +166,49 @@ async fn k_24_keys_count_until_an_issuer_that_is_away_is_away_too_long() {
 }
 
 #[tokio::test]
+async fn k_24_an_issuer_that_publishes_no_key_is_believed_no_more() {
+    let provider = Provider::discoverable().await;
+    let rhythm = Rhythm {
+        refresh: Duration::from_millis(20),
+        pause: Duration::from_millis(10),
+        kept: 10 * PATIENCE,
+    };
+    let remote = provider.start(rhythm);
+    let document = "/.well-known/openid-configuration";
+    let found = provider.answers.lock().unwrap()[document].clone();
+    let unusable = r#"{"keys": [{"kty": "oct", "k": "AAAA"}]}"#;
+    for (path, status, body, good) in [
+        ("/keys", 200, r#"{"keys": []}"#, FIRST),
+        ("/keys", 200, unusable, FIRST),
+        ("/keys", 404, "", FIRST),
+        ("/keys", 410, "", FIRST),
+        (document, 404, "", found.1.as_str()),
+    ] {
+        until(|| *remote.keys() == set(FIRST)).await;
+        provider.answer(path, status, body);
+        until(|| remote.keys().is_empty()).await;
+        provider.answer(path, 200, good);
+    }
+    until(|| *remote.keys() == set(FIRST)).await;
+}
+
+#[tokio::test]
 async fn k_27_what_is_no_issuers_document_is_refused_with_its_address() {
     let provider = Provider::discoverable().await;
     let keys = |path: &str| Location::Keys(format!("{}{path}", provider.uri));
     assert_eq!(provider.fetched(&keys("/keys")).await, Ok(set(FIRST)));
+    provider.answer("/away", 503, FIRST);
     provider.answer("/html", 200, "<html>");
     provider.answer("/moved", 302, FIRST);
     provider.answer("/large", 200, &format!("{FIRST}{}", " ".repeat(256 * 1024)));
     for (location, told) in [
-        (keys("/none"), "it answers 404"),
+        (keys("/away"), "it answers 503"),
         (keys("/moved"), "it answers 302"),
         (keys("/html"), "is no JSON Web Key Set"),
         (keys("/large"), "it can not be read"),
         (Location::Keys(provider.uri.replace("https", "http")), "it is not https"),
         (Location::Keys("https://".to_owned()), "no address"),
         (Location::Discovery(format!("{}/", provider.uri)), "is of another issuer"),
-        (Location::Discovery(format!("{}/x", provider.uri)), "it answers 404"),
     ] {
         let refused = provider.fetched(&location).await.unwrap_err();
         assert!(refused.contains(told), "{refused}");
