@@ -134,7 +134,7 @@ struct RecordJson<'a> {
     category: &'static str,
     result_type: &'static str,
     result_signature: String,
-    result_description: &'a str,
+    result_description: String,
     duration_ms: String,
     caller_ip_address: String,
     correlation_id: &'a str,
@@ -171,7 +171,7 @@ pub fn line(record: &Record<'_>) -> Option<Vec<u8>> {
             Some(_) => "Failure",
         },
         result_signature: failed.map(|failed| failed.status.to_string()).unwrap_or_default(),
-        result_description: failed.map(|failed| failed.message).unwrap_or_default(),
+        result_description: described(record, failed, &caller),
         duration_ms: record.took.map(|took| took.as_millis().to_string()).unwrap_or_default(),
         caller_ip_address: caller.clone(),
         correlation_id: record.tracking_id,
@@ -183,6 +183,15 @@ pub fn line(record: &Record<'_>) -> Option<Vec<u8>> {
     let mut line = crate::json::utf8_json(&json);
     line.push(b'\n');
     Some(line)
+}
+
+/// What failed; a sentence that names the caller's address names it as the line does.
+fn described(record: &Record<'_>, failed: Option<Failed<'_>>, caller: &str) -> String {
+    let message = failed.map(|failed| failed.message).unwrap_or_default();
+    match record.caller {
+        Some(address) => message.replace(&address.to_canonical().to_string(), caller),
+        None => message.to_owned(),
+    }
 }
 
 fn properties(record: &Record<'_>, caller: String) -> Map<String, Value> {
@@ -322,6 +331,24 @@ mod tests {
             assert!(properties.contains(r#""maskedIpAddress":"24.18.226.XXX""#), "{properties}");
         }
         assert!(line(&record(Category::DeviceIdentityOperations)).is_none());
+    }
+
+    #[test]
+    fn a_refused_address_is_not_told_by_the_sentence_about_it() {
+        for (caller, message, told) in [
+            ("203.0.113.7", "rule r (Reject 0.0.0.0/0) refuses 203.0.113.7.", "203.0.113.XXX"),
+            ("203.0.113.7", "rule r (Reject 203.0.113.7/32) refuses it.", "203.0.113.XXX"),
+            ("::ffff:203.0.113.7", "203.0.113.7 is in no private network", "203.0.113.XXX"),
+            ("2001:db8:1:2::7", "refuses 2001:db8:1:2::7", "2001:db8:1:2:XXX"),
+        ] {
+            let caller = caller.parse::<IpAddr>().unwrap();
+            let result = Err(Failed { status: 403, message });
+            let refused =
+                Record { caller: Some(caller), result, ..record(Category::DeviceOperations) };
+            let line = String::from_utf8(line(&refused).unwrap()).unwrap();
+            assert!(line.contains(told), "{line}");
+            assert!(!line.contains(&caller.to_canonical().to_string()), "{line}");
+        }
     }
 
     #[test]
