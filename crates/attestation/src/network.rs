@@ -291,7 +291,7 @@ impl NetworkAccess {
                 .map(|rule| rule.name.to_lowercase())
                 .any(|other| other == name.to_lowercase())
             {
-                return Err(format!("ipFilterRules[{at}].filterName: {name} is there twice"));
+                return Err(format!("ipFilterRules[{at}].filterName: {name:?} is there twice"));
             }
         }
         Ok(())
@@ -409,7 +409,9 @@ mod tests {
             rules(names.iter().map(made).collect()).check()
         };
         assert_eq!(named(&["a", "b"]), Ok(()));
-        assert!(named(&["Site", "sITE"]).unwrap_err().contains("[1].filterName: sITE is there"));
+        assert!(
+            named(&["Site", "sITE"]).unwrap_err().contains("[1].filterName: \"sITE\" is there")
+        );
         assert!(named(&[""]).is_err() && named(&["a\nb"]).is_err());
         assert!(named(&[&"a".repeat(129)]).is_err());
         let many: Vec<String> = (0..=IP_FILTER_RULES_MAX).map(|at| at.to_string()).collect();
