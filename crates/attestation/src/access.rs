@@ -2,6 +2,8 @@
 
 pub mod change;
 
+use std::fmt;
+
 use model::{PolicyName, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser::SerializeStruct};
 
@@ -36,6 +38,18 @@ pub enum Denied {
     Resource,
     /// The token is good, but its policy lacks the right (K-08).
     Right,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownPolicy => "the token names no policy that is there",
+            Self::Signature => "neither key of the policy made the token's signature",
+            Self::Expired => "the token has expired",
+            Self::Resource => "the token was made for another resource",
+            Self::Right => "the token's policy lacks the right",
+        })
+    }
 }
 
 /// Judges a token against the policies of one service; gives the policy that it was made with.
@@ -88,7 +102,7 @@ impl<'de, R: Deserialize<'de>> Deserialize<'de> for Policy<R> {
         struct Fields<R>(std::marker::PhantomData<R>);
         impl<'de, R: Deserialize<'de>> de::Visitor<'de> for Fields<R> {
             type Value = Policy<R>;
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str("a shared access policy")
             }
             fn visit_map<A: de::MapAccess<'de>>(self, mut map: A) -> Result<Policy<R>, A::Error> {

@@ -90,7 +90,8 @@ pub(crate) fn connect(fault: &ConnectError) -> WireError {
     match fault {
         ConnectError::UnknownHub => hub(&ApiFault::NotFound(Missing::Hub)),
         ConnectError::Denied(denied) => error::hub(denied),
-        ConnectError::Closed(_) => hub(&ApiFault::Unauthorized),
+        ConnectError::Closed(_) => hub(&ApiFault::Unauthorized)
+            .because("a change or a newer connection of the device came in between"),
         ConnectError::Fault(fault) => hub(&own(fault)),
     }
 }

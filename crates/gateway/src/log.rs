@@ -95,12 +95,13 @@ pub(crate) fn exchanged(method: &hyper::Method, status: hyper::StatusCode) {
 /// Logs a refusal once, with the id that the caller is told.
 pub(crate) fn refusal(call: &Call, error: &WireError) {
     let (name, message) = (error.hub_code_name, unquoted(&error.message));
+    let reason = error.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
     tracing::info!(
         tracking.id = call.tracking_id,
         error.code = error.code,
         actor = call.actor,
         protocol = call.protocol,
-        "refused {}: {name}: {message}",
+        "refused {}: {name}: {message}{reason}",
         call.tracking_id,
     );
     Span::current().record("error.code", error.code);

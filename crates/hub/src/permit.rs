@@ -1,5 +1,6 @@
 //! Who may connect: one check, at connect and again at every change (invariant I6).
 
+use core::fmt;
 use core::net::IpAddr;
 
 use attestation::access::{self, Policy};
@@ -90,6 +91,26 @@ pub enum Denied {
     Policy(access::Denied),
     /// The identity was made anew since the session began.
     OtherGeneration,
+}
+
+impl fmt::Display for Denied {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network(because) => return because.fmt(f),
+            Self::Policy(because) => return because.fmt(f),
+            Self::UnknownDevice => "there is no such identity",
+            Self::DeviceDisabled => "the identity is disabled",
+            Self::NoEvidence => "neither a token nor a certificate was shown that can be read",
+            Self::OtherMechanism => "the identity is known by evidence of another kind",
+            Self::Signature => "neither key of the identity made the token's signature",
+            Self::TokenExpired => "the token has expired",
+            Self::TokenResource => "the token was made for another resource",
+            Self::OtherCertificate => "the certificate is none of the identity's",
+            Self::CertificateValidity => "the certificate is not valid now",
+            Self::IssuerRevoked => "the CA that issued the certificate was revoked",
+            Self::OtherGeneration => "the identity was made anew",
+        })
+    }
 }
 
 /// Judges whether a device may be connected now, from where it is.

@@ -44,6 +44,8 @@ pub struct WireError {
     pub message: String,
     /// Seconds to wait before the call is worth repeating.
     pub retry_after: Option<u32>,
+    /// Why, where the caller is not told: for the log alone.
+    pub reason: Option<String>,
     /// How the caller can show who it is (RFC 9110 section 11.6.1).
     pub challenge: Option<String>,
     /// The code's name, for the header and the text of a hub's errors.
@@ -66,7 +68,15 @@ impl Code {
             message.truncate(at);
             message.push('…');
         }
-        WireError { status, code, message, retry_after: None, challenge: None, hub_code_name }
+        WireError {
+            status,
+            code,
+            message,
+            retry_after: None,
+            reason: None,
+            challenge: None,
+            hub_code_name,
+        }
     }
 
     /// For what passes by itself.
@@ -124,6 +134,12 @@ impl WireError {
     pub fn asking_for_a_token(mut self) -> Self {
         self.challenge.get_or_insert_with(|| "Bearer".to_owned());
         self
+    }
+
+    /// The same error, of which the log tells why.
+    #[must_use]
+    pub fn because(self, reason: impl ToString) -> Self {
+        Self { reason: Some(reason.to_string()), ..self }
     }
 
     /// Whether it refuses the method alone, so that the answer names those that there are.

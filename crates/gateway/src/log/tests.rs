@@ -1,9 +1,11 @@
 use std::io;
 use std::sync::{Arc, LazyLock, Mutex};
 
+use serde_json::json;
 use tracing_subscriber::fmt::MakeWriter;
 
 use super::*;
+use crate::mqtt_driver::{self, Transport};
 use crate::tests::operator::{DPS, HUB};
 use crate::tests::{KEY, World};
 
@@ -121,6 +123,66 @@ async fn a_refusal_is_logged_with_who_asked_and_what_was_missing() {
             "unknown 401002 IotHubUnauthorizedAccess: Unauthorized",
         ]
     );
+}
+
+/// A CONNECT over MQTT of device `dev`; gives the return code.
+async fn connect(world: &World, host: &str, user_name: &str, token: &str) -> u8 {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let mut fields = b"\0\x04MQTT\x04\xC2\0\x3C".to_vec();
+    for text in ["dev", user_name, token] {
+        fields.extend(u16::try_from(text.len()).unwrap().to_be_bytes());
+        fields.extend(text.as_bytes());
+    }
+    let length = u8::try_from(fields.len() % 128 + 128).unwrap();
+    let mut packet = vec![0x10, length, u8::try_from(fields.len() / 128).unwrap()];
+    packet.extend(fields);
+    let (mut client, server) = tokio::io::duplex(64 * 1024);
+    let (gateway, peer) = (Arc::clone(&world.gateway), world.peer(host));
+    let serving = mqtt_driver::serve(gateway, server, peer, Transport::Tls, Default::default());
+    let asking = async {
+        client.write_all(&packet).await.unwrap();
+        let mut answer = [0; 4];
+        client.read_exact(&mut answer).await.unwrap();
+        drop(client);
+        answer[3]
+    };
+    tokio::join!(asking, serving).0
+}
+
+#[tokio::test]
+async fn why_a_hub_refuses_a_device_is_in_the_log_alone() {
+    let world = World::new().await;
+    let put = |device: &str, status: &str| {
+        json!({"deviceId": device, "status": status, "authentication": {
+            "symmetricKey": {"primaryKey": KEY, "secondaryKey": KEY}}})
+        .to_string()
+    };
+    let send = "POST /devices/dev/messages/events";
+    let user_name = format!("{HUB}/dev/?api-version=2021-04-12");
+    let (good, other) =
+        (world.device_token("dev", KEY), "b3RoZXIta2V5LW9mLWEtdGVzdC0wMTIzNDU2Nzg5MDE=");
+    let (other, device) = (world.device_token("dev", other), world.device_token("else", KEY));
+    for (status, token, why) in [
+        (None, &good, "there is no such identity"),
+        (Some("enabled"), &other, "neither key of the identity made the token's signature"),
+        (None, &device, "the token was made for another resource"),
+        (Some("disabled"), &good, "the identity is disabled"),
+    ] {
+        if let Some(status) = status {
+            let any = [("If-Match", "*")];
+            let headers = if status == "enabled" { &any[..0] } else { &any[..] };
+            world.operate(HUB, "PUT /devices/dev", headers, &put("dev", status)).await.expect(200);
+        }
+        let (lines, _guard) = Lines::start();
+        let signed = [("Authorization", token.as_str())];
+        let refused = world.ask(HUB, send, &signed, "{}").await.expect(401);
+        assert_eq!(refused["Message"], "ErrorCode:IotHubUnauthorized;Unauthorized");
+        assert_eq!(connect(&world, HUB, &user_name, token).await, 5);
+        let text = lines.text();
+        let told = format!("IotHubUnauthorized: Unauthorized ({why})");
+        assert_eq!(text.matches(&told).count(), 2, "{told} in\n{text}");
+    }
 }
 
 #[tokio::test]

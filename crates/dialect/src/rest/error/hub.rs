@@ -114,7 +114,7 @@ fn permit(fault: &permit::Denied) -> WireError {
         | permit::Denied::OtherCertificate
         | permit::Denied::IssuerRevoked
         | permit::Denied::CertificateValidity
-        | permit::Denied::OtherGeneration => UNAUTHORIZED.says("Unauthorized"),
+        | permit::Denied::OtherGeneration => UNAUTHORIZED.says("Unauthorized").because(fault),
     }
 }
 
@@ -125,7 +125,7 @@ fn access(fault: access::Denied) -> WireError {
         | access::Denied::Signature
         | access::Denied::Expired
         | access::Denied::Resource
-        | access::Denied::Right => UNAUTHORIZED_ACCESS.says("Unauthorized"),
+        | access::Denied::Right => UNAUTHORIZED_ACCESS.says("Unauthorized").because(fault),
     }
 }
 
