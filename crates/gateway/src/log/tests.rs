@@ -186,6 +186,54 @@ async fn why_a_hub_refuses_a_device_is_in_the_log_alone() {
 }
 
 #[tokio::test]
+async fn a_device_of_a_wrong_id_scope_or_hub_leaves_a_trace() {
+    let world = World::new().await;
+    known_to_tracing(&world).await;
+    let (lines, _guard) = Lines::start();
+    let scope = world.scope();
+    for (host, user_name, code, why) in [
+        (
+            DPS,
+            "0ne00000000/registrations/dev/api-version=2021-06-01",
+            3,
+            "has the id scope 0ne00000000",
+        ),
+        (
+            HUB,
+            &format!("{scope}/registrations/dev/api-version=2021-06-01"),
+            3,
+            "is not of the host in SNI",
+        ),
+        (
+            HUB,
+            "hub7.localhost/dev/?api-version=2021-04-12",
+            5,
+            "no hub has the host hub7.localhost",
+        ),
+        (
+            DPS,
+            "hub1.localhost/dev/?api-version=2021-04-12",
+            5,
+            "hub1.localhost is not the one in SNI",
+        ),
+    ] {
+        assert_eq!(
+            connect(&world, host, user_name, "SharedAccessSignature x").await,
+            code,
+            "{why}"
+        );
+        let text = lines.text();
+        let found =
+            text.lines().find(|line| line.contains("refused a CONNECT") && line.contains(why));
+        let line: serde_json::Value = serde_json::from_str(found.expect(&text)).unwrap();
+        assert_eq!(
+            (&line["level"], &line["peer.address"]),
+            (&json!("INFO"), &json!("127.0.0.1:4"))
+        );
+    }
+}
+
+#[tokio::test]
 async fn neither_tokens_nor_keys_nor_payloads_are_logged_at_any_level() {
     let world = World::new().await;
     known_to_tracing(&world).await;

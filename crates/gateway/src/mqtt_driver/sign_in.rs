@@ -1,5 +1,6 @@
 //! A CONNECT: whom the client speaks for, and whether its claim agrees with SNI (D-22).
 
+use std::fmt;
 use std::sync::Arc;
 
 use attestation::sas::SasToken;
@@ -130,11 +131,15 @@ impl Driver {
     fn dps_of(&self, id_scope: &str) -> Result<model::ServiceName, Refusal> {
         let directory = self.gateway.service.directory();
         let scope = IdScope::parse(id_scope).map_err(|_| Refusal::Username)?;
-        let claimed = directory.by_scope(&scope).ok_or(Refusal::Unavailable)?;
+        let claimed = directory.by_scope(&scope).ok_or_else(|| {
+            self.log_stray(format_args!("no provisioning service has the id scope {scope}"));
+            Refusal::Unavailable
+        })?;
         match self.gateway.endpoint_of(self.peer.server_name.as_deref()) {
             None | Some(Endpoint::Alias(_)) => Ok(claimed.clone()),
             Some(Endpoint::Dps(name)) if name == *claimed => Ok(name),
             Some(Endpoint::Dps(_) | Endpoint::Hub(_) | Endpoint::Admin) => {
+                self.log_stray(format_args!("the id scope {scope} is not of the host in SNI"));
                 Err(Refusal::Unavailable)
             }
         }
@@ -147,6 +152,7 @@ impl Driver {
         let hub = match directory.endpoint(&claimed) {
             Some(Endpoint::Hub(host) | Endpoint::Alias(Some(host))) => host.clone(),
             Some(Endpoint::Dps(_) | Endpoint::Admin | Endpoint::Alias(None)) | None => {
+                self.log_stray(format_args!("no hub has the host {claimed}"));
                 return Err(Refusal::NotAuthorized);
             }
         };
@@ -154,9 +160,17 @@ impl Driver {
             None => Ok(hub),
             Some(Endpoint::Hub(named) | Endpoint::Alias(Some(named))) if named == hub => Ok(hub),
             Some(Endpoint::Hub(_) | Endpoint::Alias(_) | Endpoint::Dps(_) | Endpoint::Admin) => {
+                self.log_stray(format_args!("the host {claimed} is not the one in SNI"));
                 Err(Refusal::NotAuthorized)
             }
         }
+    }
+
+    /// Logs a CONNECT that is for nobody here; how often one address can cause it is bounded as
+    /// its connections are (S-35).
+    fn log_stray(&self, because: fmt::Arguments<'_>) {
+        let (address, protocol) = (self.peer.address, self.transport.protocol());
+        tracing::info!(peer.address = %address, protocol, "refused a CONNECT: {because}");
     }
 }
 
