@@ -32,16 +32,16 @@ pub enum AdminRight {
     All,
 }
 
-/// What a call addresses, which is noted.
-pub(super) fn addressed(asked: &Asked) -> Result<Route, ApiFault> {
-    let route = admin::route(&asked.method, &asked.path);
-    asked.note(route.as_ref().map_or(Operation::Unknown, operation));
-    route
+/// Notes what a call is.
+pub(super) fn note(asked: &Asked) {
+    if let Ok(route) = admin::route(&asked.method, &asked.path) {
+        asked.note(operation(&route));
+    }
 }
 
 /// Judges a call by its head: who shows nothing is not told what there is.
 pub(super) fn judge(gateway: &Gateway, asked: &Asked) -> Result<(Route, Call), WireError> {
-    let route = addressed(asked);
+    let route = admin::route(&asked.method, &asked.path);
     let call = authorize(gateway, asked, route.as_ref())?;
     Ok((route.map_err(|fault| faults::dps(&fault))?, call))
 }

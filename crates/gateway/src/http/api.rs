@@ -61,6 +61,20 @@ impl Api {
         }
     }
 
+    /// Notes what a call is, whatever becomes of it: once, as a span keeps all that it is told.
+    pub(super) fn note(&self, gateway: &Gateway, asked: &Asked) {
+        if openapi::route(&asked.method, &asked.path).is_some() {
+            return asked.note(Operation::OpenApi);
+        }
+        match self {
+            Self::Operators(name) => operator::note(name, asked),
+            Self::Loads(name) => load::note(name, asked),
+            Self::Devices(at) => device::note(gateway, at.as_ref(), asked),
+            Self::Hub(host) => hub::note(host, asked),
+            Self::Admin => admin::note(asked),
+        }
+    }
+
     /// Whether it may be called from where a call comes: before anything of a path is told, and
     /// before a body is read.
     pub(super) fn admit(&self, gateway: &Gateway, asked: &Asked) -> Result<(), WireError> {
@@ -90,22 +104,7 @@ impl Api {
             Self::Admin if from.to_canonical().is_loopback() => Ok(()),
             Self::Admin => judged(&gateway.admin_network, network::Api::Service),
         };
-        admitted.map_err(|because| {
-            self.note(asked);
-            self.fault(&ApiFault::Address(because.to_string()))
-        })
-    }
-
-    /// Notes what a call would have been that is refused by its address.
-    fn note(&self, asked: &Asked) {
-        // What addresses nothing is noted as nothing.
-        match self {
-            Self::Operators(name) => drop(operator::addressed(name, asked)),
-            Self::Loads(name) => drop(load::addressed(name, asked)),
-            Self::Devices(at) => device::note(at.as_ref(), asked),
-            Self::Hub(host) => drop(hub::addressed(host, asked)),
-            Self::Admin => drop(admin::addressed(asked)),
-        }
+        admitted.map_err(|because| self.fault(&ApiFault::Address(because.to_string())))
     }
 
     /// Judges a call by its head, by what is in force now: where it comes from, what it addresses,
@@ -148,7 +147,6 @@ impl Api {
         };
         self.admit(gateway, &asked)?;
         if let Some(route) = openapi::route(&asked.method, &asked.path) {
-            asked.note(Operation::OpenApi);
             route.map_err(|fault| self.fault(&fault))?;
             return Ok(Reply::json(200, self.document().text().into()));
         }

@@ -13,17 +13,12 @@ use crate::metrics::Operation;
 use crate::presented::Presented;
 use crate::{Gateway, faults, log};
 
-/// What a call addresses, which is noted.
-fn addressed(asked: &Asked) -> Result<Route, WireError> {
-    let route = device::route(&asked.method, &asked.path).map_err(|fault| faults::dps(&fault))?;
+/// Notes what a call is, at the service's own host (`at`) or at an alias.
+pub(super) fn note(gateway: &Gateway, at: Option<&ServiceName>, asked: &Asked) {
+    let Ok(route) = device::route(&asked.method, &asked.path) else { return };
     asked.note(operation(&route));
-    Ok(route)
-}
-
-/// Notes a call that is refused by its address, at the service's own host (`at`) or at an alias.
-pub(super) fn note(at: Option<&ServiceName>, asked: &Asked) {
-    if let (Ok(route), Some(dps)) = (addressed(asked), at) {
-        log::registration(dps, &of(&route).registration_id);
+    if let Ok(dps) = service_of(gateway, at, of(&route)) {
+        log::registration(&dps, &of(&route).registration_id);
     }
 }
 
@@ -40,9 +35,8 @@ pub(super) fn judge(
     at: Option<&ServiceName>,
     asked: &Asked,
 ) -> Result<(Route, ServiceName), WireError> {
-    let route = addressed(asked)?;
+    let route = device::route(&asked.method, &asked.path).map_err(|fault| faults::dps(&fault))?;
     let dps = service_of(gateway, at, of(&route)).map_err(|fault| faults::dps(&fault))?;
-    log::registration(&dps, &of(&route).registration_id);
     gateway
         .admit_device(&dps, asked.peer.address.ip())
         .map_err(|because| faults::dps(&ApiFault::Address(because.to_string())))?;

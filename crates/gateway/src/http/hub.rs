@@ -69,14 +69,6 @@ const fn operation(route: &Route) -> Operation {
     }
 }
 
-/// What a call addresses.
-pub(super) enum Addressed {
-    /// A device that sends a message.
-    Sender(DeviceId),
-    /// The registry.
-    Registry(Route),
-}
-
 /// Who a call is of, once it is judged by its head.
 pub(super) enum Judged {
     /// A device; its credential is for the service to judge, by the identity.
@@ -85,20 +77,24 @@ pub(super) enum Judged {
     Operator(Route, Caller),
 }
 
-/// What a call addresses, which is noted.
-pub(super) fn addressed(host: &HostName, asked: &Asked) -> Result<Addressed, WireError> {
+/// Notes what a call is.
+pub(super) fn note(host: &HostName, asked: &Asked) {
     log::hub(host);
-    let fault = |fault: ApiFault| faults::hub(&fault);
-    if let Some(sender) = telemetry::sender(&asked.method, &asked.path) {
-        asked.note(Operation::Telemetry);
-        let id = sender.map_err(fault)?;
-        log::device(host, &id);
-        return Ok(Addressed::Sender(id));
+    match (telemetry::sender(&asked.method, &asked.path), route_of(asked)) {
+        (Some(sender), _) => {
+            asked.note(Operation::Telemetry);
+            if let Ok(id) = sender {
+                log::device(host, &id);
+            }
+        }
+        (None, Ok(route)) => asked.note(operation(&route)),
+        (None, Err(_)) => {}
     }
+}
+
+fn route_of(asked: &Asked) -> Result<Route, ApiFault> {
     let method = hub::method(&asked.method, asked.header("x-http-method-override"));
-    let route = hub::route(method, &asked.path).map_err(fault)?;
-    asked.note(operation(&route));
-    Ok(Addressed::Registry(route))
+    hub::route(method, &asked.path)
 }
 
 /// Whether a path is for devices, and not for operators.
@@ -112,13 +108,13 @@ pub(super) fn judge(
     host: &HostName,
     asked: &Asked,
 ) -> Result<Judged, WireError> {
-    match addressed(host, asked)? {
-        Addressed::Sender(id) => Ok(Judged::Device(id)),
-        Addressed::Registry(route) => {
-            let caller = authorize(gateway, host, asked, &route)?;
-            Ok(Judged::Operator(route, caller))
-        }
+    let fault = |fault: ApiFault| faults::hub(&fault);
+    if let Some(sender) = telemetry::sender(&asked.method, &asked.path) {
+        return sender.map(Judged::Device).map_err(fault);
     }
+    let route = route_of(asked).map_err(fault)?;
+    let caller = authorize(gateway, host, asked, &route)?;
+    Ok(Judged::Operator(route, caller))
 }
 
 /// Answers an operator, or a device that sends a message.

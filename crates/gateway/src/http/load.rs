@@ -15,13 +15,12 @@ use super::{Asked, Reply, operator};
 use crate::metrics::Operation;
 use crate::{Gateway, faults, log};
 
-/// What a call addresses, which is noted.
-pub(super) fn addressed(dps: &ServiceName, asked: &Asked) -> Result<OnExisting, WireError> {
+/// Notes what a call is.
+pub(super) fn note(dps: &ServiceName, asked: &Asked) {
     log::provisioning_service(dps);
-    let route = load::route(&asked.method, &asked.path, &asked.query);
-    let existing = route.map_err(|fault| faults::dps(&fault))?;
-    asked.note(Operation::Bulk);
-    Ok(existing)
+    if load::route(&asked.method, &asked.path, &asked.query).is_ok() {
+        asked.note(Operation::Bulk);
+    }
 }
 
 /// Judges a call by its head.
@@ -30,7 +29,8 @@ pub(super) fn judge(
     dps: &ServiceName,
     asked: &Asked,
 ) -> Result<(OnExisting, Call), WireError> {
-    let existing = addressed(dps, asked)?;
+    let route = load::route(&asked.method, &asked.path, &asked.query);
+    let existing = route.map_err(|fault| faults::dps(&fault))?;
     let caller = operator::authorize(gateway, dps, asked, Right::EnrollmentWrite)?;
     Ok((existing, caller.call))
 }

@@ -315,6 +315,7 @@ async fn respond(
         call: call.clone(),
         noted: Arc::clone(noted),
     };
+    api.note(gateway, &asked);
     let answer = match with_body(gateway, &api, asked, body).await {
         Ok(asked) => through(gateway, &api, asked).await,
         Err(error) => Err(error),

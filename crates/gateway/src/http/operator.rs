@@ -63,12 +63,12 @@ const fn operation(route: &Route) -> Operation {
     }
 }
 
-/// What a call addresses, which is noted.
-pub(super) fn addressed(dps: &ServiceName, asked: &Asked) -> Result<Route, WireError> {
+/// Notes what a call is.
+pub(super) fn note(dps: &ServiceName, asked: &Asked) {
     log::provisioning_service(dps);
-    let route = route(&asked.method, &asked.path).map_err(|fault| faults::dps(&fault))?;
-    asked.note(operation(&route));
-    Ok(route)
+    if let Ok(route) = route(&asked.method, &asked.path) {
+        asked.note(operation(&route));
+    }
 }
 
 /// Judges a call by its head.
@@ -77,7 +77,7 @@ pub(super) fn judge(
     dps: &ServiceName,
     asked: &Asked,
 ) -> Result<(Route, Caller), WireError> {
-    let route = addressed(dps, asked)?;
+    let route = route(&asked.method, &asked.path).map_err(|fault| faults::dps(&fault))?;
     let caller = authorize(gateway, dps, asked, needs(&route))?;
     Ok((route, caller))
 }

@@ -59,6 +59,18 @@ impl Lines {
         (lines, tracing::subscriber::set_default(subscriber))
     }
 
+    /// The same, as the server does in text.
+    fn start_as_text() -> (Self, tracing::subscriber::DefaultGuard) {
+        LazyLock::force(&ANOTHER);
+        let lines = Self::default();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(tracing::Level::TRACE)
+            .with_writer(lines.clone())
+            .with_ansi(false)
+            .finish();
+        (lines, tracing::subscriber::set_default(subscriber))
+    }
+
     fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }
@@ -229,6 +241,26 @@ async fn a_device_of_a_wrong_id_scope_or_hub_leaves_a_trace() {
         assert_eq!(
             (&line["level"], &line["peer.address"]),
             (&json!("INFO"), &json!("127.0.0.1:4"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_line_has_each_field_of_its_call_once() {
+    let world = World::new().await;
+    world.enroll("dev").await;
+    known_to_tracing(&world).await;
+    let (lines, _guard) = Lines::start_as_text();
+    let bulk = json!([{"id": "a", "importMode": "create"}, {"id": "b", "importMode": "delete"}]);
+    world.operate(HUB, "POST /devices", &[], &bulk.to_string()).await.expect(400);
+    world.register("dev", KEY).await;
+    let text = lines.text();
+    let ends: Vec<&str> = text.lines().filter(|line| line.contains("answered")).collect();
+    assert_eq!(ends.len(), 2, "{text}");
+    for field in ["hub.name=", "dps.name=", "registration.id="] {
+        assert!(
+            text.contains(field) && ends.iter().all(|end| end.matches(field).count() <= 1),
+            "{text}"
         );
     }
 }
