@@ -181,11 +181,16 @@ impl Hostile {
         headers: &[(&str, &str)],
         body: &[u8],
     ) -> Reply {
-        let (host, policy, key) = self.dps.owner();
-        let token = sas_token(&escape(host), key, in_seconds(600), Some(policy));
+        let token = self.owner_token();
         let mut all = vec![("Authorization", token.as_str())];
         all.extend(headers);
         ask(&self.tls, method, target, &all, body).expect("an answer")
+    }
+
+    /// A token of the service's owner.
+    pub(crate) fn owner_token(&self) -> String {
+        let (host, policy, key) = self.dps.owner();
+        sas_token(&escape(host), key, in_seconds(600), Some(policy))
     }
 }
 

@@ -1,6 +1,6 @@
 //! Operators' requests that nobody should send, with good tokens.
 
-use crate::hostile::{HTTPS, Hostile, assert_refusal};
+use crate::hostile::{HTTPS, Hostile, ask, assert_refusal};
 use crate::hostile_pki::{Made, ca, named};
 use crate::scene::{generated_keys, group, individual};
 use e2e::{DPS, world};
@@ -9,6 +9,7 @@ use std::fs;
 
 const INVALID: u32 = 400_004;
 const BAD_REQUEST: u32 = 400_000;
+const UNAUTHORIZED: u32 = 401_000;
 const JSON: (&str, &str) = ("Content-Type", "application/json; charset=utf-8");
 /// What no body may exceed at the provisioning service, in bytes.
 const BODY_MAX: usize = 96 * 1024;
@@ -152,12 +153,20 @@ fn v_27_a_body_that_is_too_large_is_refused_unread() {
             let reply = scene.operate("PUT", target, &[JSON], &megabytes);
             assert_refusal(reply.status, &reply.body, BAD_REQUEST);
         }
+        // So does a stranger, whose body is not looked at.
+        let reply = ask(&scene.tls, "PUT", target, &[JSON], &megabytes).expect("an answer");
+        assert_refusal(reply.status, &reply.body, UNAUTHORIZED);
         // One that is announced and never comes is refused at the announcement.
-        let mut wire = scene.tls.connect(DPS, HTTPS);
-        let announced = format!("PUT {target} HTTP/1.1\r\nHost: {DPS}\r\n");
-        wire.send(format!("{announced}Content-Length: 67108864\r\n\r\n").as_bytes());
-        let refused = wire.reply().expect("an answer before the body");
-        assert_refusal(refused.status, &refused.body, BAD_REQUEST);
+        let stranger = format!("PUT {target} HTTP/1.1\r\nHost: {DPS}\r\n");
+        let announced = format!("{stranger}Authorization: {}\r\n", scene.owner_token());
+        for (head, length, code) in
+            [(&announced, 67_108_864, BAD_REQUEST), (&stranger, 2, UNAUTHORIZED)]
+        {
+            let mut wire = scene.tls.connect(DPS, HTTPS);
+            wire.send(format!("{head}Content-Length: {length}\r\n\r\n").as_bytes());
+            let refused = wire.reply().expect("an answer before the body");
+            assert_refusal(refused.status, &refused.body, code);
+        }
         // So is one of unknown length, once it is too long.
         let mut wire = scene.tls.connect(DPS, HTTPS);
         wire.send(format!("{announced}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
