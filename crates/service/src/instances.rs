@@ -112,7 +112,9 @@ impl Service {
             let all = self.store.all_dps().await?;
             let existing = all.iter().find(|dps| dps.value.name == *name);
             let host = host_of(request.host.as_ref(), existing.map(|dps| &dps.value.host), name)?;
-            self.host_is_free(&host, name).await?;
+            if existing.is_none_or(|dps| dps.value.host != host) {
+                self.host_is_free(&host).await?;
+            }
             let id_scope = match (existing, &request.id_scope) {
                 (Some(existing), None) => existing.value.id_scope.clone(),
                 (Some(existing), Some(wanted)) if *wanted == existing.value.id_scope => {
@@ -262,7 +264,7 @@ impl Service {
                     })
                     .await;
             }
-            self.host_is_free(&host, name).await?;
+            self.host_is_free(&host).await?;
             let hub = Hub {
                 name: name.clone(),
                 host: host.clone(),
@@ -514,14 +516,16 @@ impl Service {
         }
     }
 
-    async fn host_is_free(&self, host: &HostName, name: &ServiceName) -> Result<(), ApiError> {
+    /// Whether a service that does not have this host may have it: a provisioning service and a
+    /// hub share none either, whatever their names are.
+    async fn host_is_free(&self, host: &HostName) -> Result<(), ApiError> {
         let reserved = [crate::directory::ADMIN_HOST, crate::directory::GLOBAL_ALIAS];
         let dps = self.store.all_dps().await?;
         let hubs = self.store.all_hubs().await?;
         let taken = reserved.contains(&host.as_str())
-            || dps.iter().any(|dps| dps.value.host == *host && dps.value.name != *name)
+            || dps.iter().any(|dps| dps.value.host == *host)
             || dps.iter().any(|dps| dps.value.remote(host).is_some())
-            || hubs.iter().any(|hub| hub.value.host == *host && hub.value.name != *name);
+            || hubs.iter().any(|hub| hub.value.host == *host);
         match taken {
             true => Err(ApiError::Invalid(format!("hostName: {host} is taken"))),
             false => Ok(()),

@@ -18,6 +18,7 @@ mod events;
 mod exceptions;
 mod far;
 mod hub_side;
+mod instances;
 mod issuance;
 mod limits;
 mod load;
