@@ -270,6 +270,14 @@ impl Found {
         let authentication = |found: &Self| found.document.get("authentication").cloned();
         authentication(self) == authentication(other)
     }
+
+    /// Whether this is known to be an identity that was made anew since the other was read: keys
+    /// that are derived from an enrollment are the same again then.
+    fn was_made_again_since(&self, other: &Self) -> bool {
+        let generation = |found: &Self| found.document.get("generationId").cloned();
+        let (now, then) = (generation(self), generation(other));
+        now.is_some() && then.is_some() && now != then
+    }
 }
 
 impl std::fmt::Debug for Found {

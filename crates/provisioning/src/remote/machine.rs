@@ -95,8 +95,11 @@ pub fn next<'a>(job: &'a Job, seen: &'a Seen) -> Step<'a> {
             None => Step::LookBack,
             Some(None) => Step::Finish,
             Some(Some(now)) => match &now.found {
-                // Another's by now where the device would have to show something else.
-                Some(found) if found.asks_for_the_same_as(left) => {
+                // Another's by now where the device would have to show something else, or where it
+                // was removed and made again.
+                Some(found)
+                    if found.asks_for_the_same_as(left) && !found.was_made_again_since(left) =>
+                {
                     Step::Write(Side::From, Call::Remove { etag: &found.etag })
                 }
                 Some(_) | None => Step::Finish,
@@ -263,6 +266,7 @@ fn undo<'a>(
         Step::Write(Side::To, Call::Restore { found: before, etag: &there.etag, disabled })
     };
     match before {
+        Some(before) if there.was_made_again_since(before) => Step::Finish,
         None if is_ours && theirs.is_none() => {
             Step::Write(Side::To, Call::Remove { etag: &there.etag })
         }

@@ -180,6 +180,32 @@ fn r_26_the_old_identity_goes_unless_it_is_anothers_by_now() {
     assert_eq!(of(Some(None)), "finish");
 }
 
+/// A server that begins from an older backup meets identities that were made since, with the keys
+/// that their enrollment derives once more.
+#[test]
+fn a_leaving_job_spares_an_identity_that_was_made_again() {
+    let generation = |id: &str, mut found: Found| {
+        found.document.insert("generationId".to_owned(), id.into());
+        found
+    };
+    let left = || generation("638", found("1", 1));
+    let job = job(Phase::Leaving { left: Box::new(left()) }, Some("old.test"), TwinPlan::Migrate);
+    let of = |from: Found| {
+        let seen = Seen { from: Some(Some(Left::from(from))), ..Seen::default() };
+        word(&next(&job, &seen)).to_owned()
+    };
+    assert_eq!(of(generation("639", found("7", 1))), "finish");
+    assert_eq!(of(generation("638", found("7", 1))), "remove the old one");
+    // A hub that tells of no generations.
+    assert_eq!(of(found("7", 1)), "remove the old one");
+    // What was put over an identity is not put over the one that came after it.
+    let before = || generation("638", found("1", 50));
+    let again = generation("639", found("2", 1));
+    assert_eq!(step(undoing(Some(before())), Some(Some(again))), "finish");
+    let ours = generation("638", found("2", 1));
+    assert_eq!(step(undoing(Some(before())), Some(Some(ours))), "restore");
+}
+
 #[test]
 fn a_twin_that_is_taken_along_is_read_first() {
     let job = job(Phase::Begun, Some("old.test"), TwinPlan::Migrate);
