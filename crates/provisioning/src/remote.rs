@@ -13,7 +13,7 @@ mod machine;
 mod tests;
 
 use attestation::SymmetricKey;
-use model::{DeviceId, HostName, Revision, ServiceName, Sha256, Timestamp};
+use model::{DeviceId, HostName, RegistrationId, Revision, ServiceName, Sha256, Timestamp};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -255,6 +255,20 @@ pub enum Miss {
     Refused(String),
 }
 
+impl Miss {
+    /// Whether the hub does not answer just now, whomever it is asked about.
+    pub const fn is_silence(&self) -> bool {
+        match self {
+            Self::Unreachable(_) | Self::Busy(_) => true,
+            Self::Unauthorized(_)
+            | Self::Absent
+            | Self::Exists
+            | Self::Changed
+            | Self::Refused(_) => false,
+        }
+    }
+}
+
 impl Found {
     /// Whether the device could connect with what it will show.
     pub fn has(&self, credential: Credential<'_>) -> bool {
@@ -311,7 +325,18 @@ impl Left {
     }
 }
 
+/// The key of a registration's job: jobs are in the order of instances, then of lower-case ids.
+/// The names of instances have no slash.
+pub fn job_key(dps: &ServiceName, id: &RegistrationId) -> String {
+    format!("{dps}/{}", id.key())
+}
+
 impl Job {
+    /// Its key among all jobs.
+    pub fn key(&self) -> String {
+        job_key(&self.dps, &self.request.registration_id)
+    }
+
     /// What the device will show; none for a TPM whose keys were not made.
     pub fn credential(&self) -> Option<Credential<'_>> {
         Some(match &self.place.credential {
@@ -324,6 +349,16 @@ impl Job {
             // No job is begun for one.
             HubCredential::Issued(_) => return None,
         })
+    }
+
+    /// The registries that are still to be called in its phase.
+    pub fn registries(&self) -> impl Iterator<Item = &RemoteHub> {
+        let (to, from) = match self.phase {
+            Phase::Begun | Phase::Writing { .. } => (self.to.as_ref(), self.from.as_ref()),
+            Phase::Leaving { .. } => (None, self.from.as_ref()),
+            Phase::Undoing { .. } => (self.to.as_ref(), None),
+        };
+        to.into_iter().chain(from)
     }
 
     /// Whether it still works toward an assignment.

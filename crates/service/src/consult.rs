@@ -158,7 +158,7 @@ impl Service {
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
             match self.drive(claim.dps, &claim.request.registration_id).await {
                 Ok(Driven::Gone) => {}
-                Ok(Driven::Stuck(because)) => failure = Some(because),
+                Ok(Driven::Stuck { failure: because, .. }) => failure = Some(because),
                 Err(fault) => {
                     tracing::warn!(operation.id = %operation_id, ?fault, "a registration waits");
                     return;

@@ -5,7 +5,7 @@
 //! the same assignment takes the writes back.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -74,12 +74,19 @@ pub(crate) struct Jobs {
     patience: Duration,
     turns: Mutex<Turns>,
     troubles: Mutex<HashMap<Key, String>>,
+    /// Behind which key the next sweep begins; none for the first job of all.
+    swept: Mutex<Option<String>>,
 }
 
 impl Jobs {
     /// None yet.
     pub(crate) fn new(patience: Duration) -> Self {
-        Self { patience, turns: Mutex::default(), troubles: Mutex::default() }
+        Self {
+            patience,
+            turns: Mutex::default(),
+            troubles: Mutex::default(),
+            swept: Mutex::default(),
+        }
     }
 
     /// Whoever holds this works on the registration's job.
@@ -106,6 +113,10 @@ impl Jobs {
         }
     }
 
+    fn swept(&self) -> MutexGuard<'_, Option<String>> {
+        self.swept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn known_trouble(&self, key: &Key) -> Option<String> {
         self.troubles.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
     }
@@ -117,15 +128,32 @@ pub(crate) enum Driven {
     /// There is none any more.
     Gone,
     /// It is there still: it has something to take back or to remove, and can not now.
-    Stuck(Failure),
+    Stuck {
+        /// Why.
+        failure: Failure,
+        /// The hub that does not answer, by its authority, where that is why.
+        silent: Option<String>,
+    },
 }
 
 /// What one turn at a job came to.
 enum Worked {
     /// It is in another phase, or gone.
     On,
-    /// It can not go on now.
-    Stuck(Miss),
+    /// It can not go on now: a hub that is called did not do its part.
+    Stuck(Miss, Side),
+}
+
+/// A job's place in a sweep, and the key before it.
+type Place = (usize, Option<String>);
+
+/// What a sweep knows, shared by the jobs that it takes up.
+#[derive(Default)]
+struct Swept {
+    /// Hubs that have just not answered: they are not asked for each of their jobs.
+    silent: HashSet<String>,
+    /// The first job that was left out because of them.
+    left_out: Option<Place>,
 }
 
 fn key(dps: &ServiceName, id: &RegistrationId) -> Key {
@@ -158,47 +186,60 @@ impl Service {
         }
     }
 
-    /// Works once on each job that nobody works on.
+    /// Works once on each job that nobody works on. It begins with the first one that the last
+    /// sweep has left out: so each has its turn, however many wait for the same hub.
     ///
     /// # Errors
     /// [`Fault`] when the store can not be read.
     pub async fn sweep(self: &Arc<Self>) -> Result<(), Fault> {
-        let mut after = None;
+        let begin = self.jobs.swept().clone();
+        let (mut after, mut is_around) = (begin.clone(), begin.is_none());
+        let mut before = begin.clone();
+        let mut places = 0..;
         let mut working = JoinSet::new();
-        // Hubs that have just not answered are not asked for each of their jobs.
-        let silent: Arc<Mutex<HashSet<String>>> = Arc::default();
-        loop {
+        let swept: Arc<Mutex<Swept>> = Arc::default();
+        'sweep: loop {
             let page = self.store.jobs(None, after.as_deref(), limits::JOBS_AT_ONCE).await?;
             for Versioned { value: job, .. } in page.rows {
+                let key = job.key();
+                if is_around && begin.as_ref().is_some_and(|begin| key > *begin) {
+                    break 'sweep;
+                }
                 if working.len() >= limits::JOBS_AT_ONCE {
                     working.join_next().await;
                 }
-                let (service, silent) = (Arc::clone(self), Arc::clone(&silent));
-                working.spawn(async move { service.take_up_job(&job, &silent).await });
+                let (service, swept) = (Arc::clone(self), Arc::clone(&swept));
+                let place = (places.next().unwrap_or(usize::MAX), before.replace(key));
+                working.spawn(async move { service.take_up_job(&job, place, &swept).await });
             }
             match page.next {
                 Some(next) => after = Some(next),
-                None => break,
+                None if is_around => break,
+                None => (after, is_around) = (None, true),
             }
         }
         while working.join_next().await.is_some() {}
+        let left_out = swept.lock().unwrap_or_else(PoisonError::into_inner).left_out.take();
+        *self.jobs.swept() = left_out.and_then(|(_, before)| before);
         Ok(())
     }
 
-    async fn take_up_job(&self, job: &Job, silent: &Mutex<HashSet<String>>) {
+    async fn take_up_job(&self, job: &Job, place: Place, swept: &Mutex<Swept>) {
         let key = key(&job.dps, &job.request.registration_id);
         let turn = self.jobs.turn(&key);
         let Ok(_held) = turn.try_lock() else { return };
-        let hubs = [&job.to, &job.from].into_iter().flatten();
-        let hubs: Vec<_> = hubs.map(|hub| hub.authority.clone()).collect();
-        let of_silent = |silent: &HashSet<String>| hubs.iter().any(|hub| silent.contains(hub));
-        let locked = || silent.lock().unwrap_or_else(PoisonError::into_inner);
-        if of_silent(&locked()) {
-            return;
+        let locked = || swept.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut swept = locked();
+            if job.registries().any(|hub| swept.silent.contains(&hub.authority)) {
+                let first = swept.left_out.take().filter(|first| first.0 < place.0);
+                swept.left_out = Some(first.unwrap_or(place));
+                return;
+            }
         }
         match self.driven(&job.dps, &job.request.registration_id, Duration::ZERO).await {
             Ok(Driven::Gone) => {}
-            Ok(Driven::Stuck(_)) => locked().extend(hubs),
+            Ok(Driven::Stuck { silent, .. }) => locked().silent.extend(silent),
             Err(fault) => tracing::warn!(?fault, "a job on a hub elsewhere waits"),
         }
     }
@@ -231,10 +272,21 @@ impl Service {
                 false => patience,
             };
             taken += 1;
+            let registries = (job.value.to.clone(), job.value.from.clone());
             match self.work(job, &mut seen, patience).await? {
                 Worked::On if taken < limits::JOB_TURNS_MAX => {}
-                Worked::On => return Ok(Driven::Stuck(remote::failure(&Miss::Changed))),
-                Worked::Stuck(miss) => return Ok(Driven::Stuck(remote::failure(&miss))),
+                Worked::On => {
+                    let failure = remote::failure(&Miss::Changed);
+                    return Ok(Driven::Stuck { failure, silent: None });
+                }
+                Worked::Stuck(miss, side) => {
+                    let hub = match side {
+                        Side::To => registries.0,
+                        Side::From => registries.1,
+                    };
+                    let silent = hub.filter(|_| miss.is_silence()).map(|hub| hub.authority);
+                    return Ok(Driven::Stuck { failure: remote::failure(&miss), silent });
+                }
             }
         }
         self.jobs.trouble(&key(dps, id), None);
@@ -252,14 +304,14 @@ impl Service {
         self.renew(&mut job.value).await?;
         let (mut misses, mut first_miss) = (0_usize, None);
         loop {
-            let called = match remote::next(&job.value, seen) {
+            let (called, side) = match remote::next(&job.value, seen) {
                 Step::Look => {
                     let read = self.call(&job.value, Side::To, &remote::Call::Read).await;
-                    read.map(|found| seen.to = Some(found))
+                    (read.map(|found| seen.to = Some(found)), Side::To)
                 }
                 Step::LookBack => {
                     let read = self.look_back(&job.value).await?;
-                    read.map(|found| seen.from = Some(found))
+                    (read.map(|found| seen.from = Some(found)), Side::From)
                 }
                 Step::Write(side, call) => {
                     let written = self.call(&job.value, side, &call).await.map(drop);
@@ -269,7 +321,7 @@ impl Service {
                         Side::From => seen.from = None,
                     }
                     seen.twin_written |= is_twin && written.is_ok();
-                    written
+                    (written, side)
                 }
                 Step::Enter(phase) => {
                     // Before it is concluded, what is left behind is looked at once more.
@@ -299,7 +351,7 @@ impl Service {
                         true => self.conclude(job, Some(&miss)).await,
                         // Nobody waits for it, and it would be in the way of the device for ever.
                         false if self.is_unlinked(&job.value).await? => self.enter(job, None).await,
-                        false => Ok(Worked::Stuck(miss)),
+                        false => Ok(Worked::Stuck(miss, side)),
                     };
                 }
             }

@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use model::{RegistrationId, Revision, ServiceName};
-use provisioning::remote::Job;
+use provisioning::remote::{Job, job_key};
 use provisioning::view::Versioned;
 use rusqlite::Connection;
 use store::{Jobs, Page, StoreError};
@@ -18,7 +18,7 @@ impl Jobs for Sqlite {
         dps: &ServiceName,
         id: &RegistrationId,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
-        let key = key(dps, id);
+        let key = job_key(dps, id);
         self.read_few("a job", move |snapshot| {
             sql::one(snapshot.connection, "SELECT revision, doc FROM job WHERE key = ?1", [key])
         })
@@ -50,16 +50,12 @@ impl Jobs for Sqlite {
     }
 }
 
-fn key(dps: &ServiceName, id: &RegistrationId) -> String {
-    format!("{dps}/{}", id.key())
-}
-
 pub(crate) fn job_revision(
     connection: &Connection,
     dps: &ServiceName,
     id: &RegistrationId,
 ) -> Result<Option<Revision>, Fault> {
-    sql::revision(connection, "SELECT revision FROM job WHERE key = ?1", [key(dps, id)])
+    sql::revision(connection, "SELECT revision FROM job WHERE key = ?1", [job_key(dps, id)])
 }
 
 pub(crate) fn write_job(applying: &mut Applying<'_>, value: &Job) -> Result<(), Fault> {
@@ -68,7 +64,7 @@ pub(crate) fn write_job(applying: &mut Applying<'_>, value: &Job) -> Result<(), 
         applying.connection,
         "INSERT INTO job (key, revision, doc) VALUES (?1, ?2, ?3)
          ON CONFLICT (key) DO UPDATE SET revision = excluded.revision, doc = excluded.doc",
-        (key(&value.dps, &value.request.registration_id), revision, sql::document(value)?),
+        (value.key(), revision, sql::document(value)?),
     )?;
     Ok(())
 }
@@ -78,6 +74,6 @@ pub(crate) fn delete_job(
     dps: &ServiceName,
     id: &RegistrationId,
 ) -> Result<(), Fault> {
-    sql::run(applying.connection, "DELETE FROM job WHERE key = ?1", [key(dps, id)])?;
+    sql::run(applying.connection, "DELETE FROM job WHERE key = ?1", [job_key(dps, id)])?;
     Ok(())
 }

@@ -18,7 +18,7 @@ use model::{
 use provisioning::enrollment::{EntryId, Group, Individual};
 use provisioning::instance::Dps;
 use provisioning::registration::Registration;
-use provisioning::remote::Job;
+use provisioning::remote::{Job, job_key};
 use provisioning::view::{InstanceView, RegistrationView, Versioned};
 
 use crate::commit::{AuditLine, Commit, Committed, Counted};
@@ -251,7 +251,7 @@ impl Jobs for Memory {
         dps: &ServiceName,
         id: &RegistrationId,
     ) -> Result<Option<Versioned<Job>>, StoreError> {
-        Ok(self.kept().rows.jobs.get(&rows::job_key(dps, id)).map(owned))
+        Ok(self.kept().rows.jobs.get(&job_key(dps, id)).map(owned))
     }
 
     async fn jobs(

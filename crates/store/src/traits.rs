@@ -207,7 +207,8 @@ pub trait Jobs: Send + Sync {
         dps: &ServiceName,
         id: &RegistrationId,
     ) -> Result<Option<Versioned<Job>>, StoreError>;
-    /// The jobs of all instances or of one, by instance and lower-case id, after a key.
+    /// The jobs of all instances or of one, in the order of their
+    /// [keys](provisioning::remote::job_key), after a key.
     async fn jobs(
         &self,
         dps: Option<&ServiceName>,

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use attestation::SymmetricKey;
-use model::{EnrollmentGroupId, RegistrationId, ServiceName};
+use model::EnrollmentGroupId;
 use serde_json::json;
 
 use super::*;

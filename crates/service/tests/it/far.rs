@@ -46,6 +46,10 @@ pub struct Line {
     pub fates: Mutex<BTreeMap<usize, Fate>>,
     /// What happens at every call that has no fate of its own.
     pub always: Mutex<Option<Miss>>,
+    /// What is told to a call in these words, such as `remove far.example.com`.
+    refused: Mutex<BTreeMap<String, Miss>>,
+    /// The devices that calls were about, by their order.
+    pub asked: Mutex<Vec<String>>,
     pub calls: Mutex<Vec<String>>,
     /// A call has begun to wait.
     pub waits: Notify,
@@ -58,6 +62,8 @@ impl Line {
             far: Arc::clone(far),
             fates: Mutex::default(),
             always: Mutex::default(),
+            refused: Mutex::default(),
+            asked: Mutex::default(),
             calls: Mutex::default(),
             waits: Notify::new(),
             gate: Semaphore::new(0),
@@ -72,6 +78,14 @@ impl Line {
 
     pub fn calls(&self) -> Vec<String> {
         self.calls.lock().unwrap().clone()
+    }
+
+    pub fn refuse(&self, call: &str, miss: Miss) {
+        self.refused.lock().unwrap().insert(call.to_owned(), miss);
+    }
+
+    pub fn allow(&self, call: &str) {
+        self.refused.lock().unwrap().remove(call);
     }
 
     async fn held(&self) {
@@ -227,11 +241,13 @@ impl Registries for Line {
             Call::SetTwin { .. } => "twin",
             Call::Remove { .. } => "remove",
         };
+        let words = format!("{word} {}", hub.authority);
         let number = {
             let mut calls = self.calls.lock().unwrap();
-            calls.push(format!("{word} {}", hub.authority));
+            calls.push(words.clone());
             calls.len() - 1
         };
+        self.asked.lock().unwrap().push(device_id.to_string());
         let fate = self.fates.lock().unwrap().get(&number).cloned();
         if matches!(fate, Some(Fate::Held)) {
             self.held().await;
@@ -241,6 +257,10 @@ impl Registries for Line {
         }
         let always = self.always.lock().unwrap().clone();
         if let Some(miss) = always {
+            return Err(miss);
+        }
+        let refused = self.refused.lock().unwrap().get(&words).cloned();
+        if let Some(miss) = refused {
             return Err(miss);
         }
         let believed = self.far.key.lock().unwrap().clone();

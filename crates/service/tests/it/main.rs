@@ -29,5 +29,6 @@ mod records;
 mod reprovision;
 mod seeds;
 mod sessions;
+mod sweeps;
 mod tpm;
 mod world;

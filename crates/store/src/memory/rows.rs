@@ -15,7 +15,7 @@ use provisioning::draft::claims_of;
 use provisioning::enrollment::{Group, Individual};
 use provisioning::instance::{CaCertificate, Dps};
 use provisioning::registration::Registration;
-use provisioning::remote::Job;
+use provisioning::remote::{Job, job_key};
 use provisioning::view::{InstanceView, Versioned};
 
 use crate::commit::{Condition, Counted, RefusedBound, Write};
@@ -158,9 +158,8 @@ impl Rows {
                 }
             }
             Write::Job(value) => {
-                let key = job_key(&value.dps, &value.request.registration_id);
                 let row = self.next_row(value.as_ref());
-                self.jobs.insert(key, row);
+                self.jobs.insert(value.key(), row);
             }
             Write::DeleteJob(dps, id) => {
                 self.jobs.remove(&job_key(dps, id));
@@ -332,11 +331,6 @@ impl Instance {
         };
         u64::try_from(count).unwrap_or(u64::MAX)
     }
-}
-
-/// Instances first, then lower-case ids; the names of instances have no slash.
-pub(super) fn job_key(dps: &ServiceName, id: &RegistrationId) -> String {
-    format!("{dps}/{}", id.key())
 }
 
 fn revision<K: Ord, T>(table: &Table<K, T>, key: &K) -> Option<Revision> {
