@@ -9,9 +9,10 @@ use hub::instance::{Hub, Right as HubRight};
 use model::{HostName, IdScope, IfMatch, PolicyName, RegionName, ServiceName, limits};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::instance::{Dps, LinkedHub, Region, RemoteHub, Right as DpsRight};
-use provisioning::quota::{QuotaChange, Use, uses};
+use provisioning::issuance::Issuance;
+use provisioning::quota::{Quota, QuotaChange, Use, uses};
 use provisioning::view::Versioned;
-use store::{AuditLine, ChangeScope, Commit, Condition, Write};
+use store::{AuditLine, ChangeScope, Claim, Commit, Condition, Write};
 
 use crate::error::{Retry, sorted};
 use crate::{ApiError, Call, Fault, Service, environment};
@@ -111,68 +112,42 @@ impl Service {
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
             let all = self.store.all_dps().await?;
             let existing = all.iter().find(|dps| dps.value.name == *name);
-            let host = host_of(request.host.as_ref(), existing.map(|dps| &dps.value.host), name)?;
-            if existing.is_none_or(|dps| dps.value.host != host) {
-                self.host_is_free(&host).await?;
+            let old = existing.map(|dps| &dps.value);
+            let host = host_of(request.host.as_ref(), old.map(|old| &old.host), name)?;
+            let mut claims = Vec::new();
+            if old.is_none_or(|old| old.host != host) {
+                claims.push(Claim::Host(host.clone()));
             }
-            let id_scope = match (existing, &request.id_scope) {
-                (Some(existing), None) => existing.value.id_scope.clone(),
-                (Some(existing), Some(wanted)) if *wanted == existing.value.id_scope => {
-                    wanted.clone()
-                }
-                (Some(_), Some(_)) => {
+            let id_scope = match (old, &request.id_scope) {
+                (Some(old), Some(wanted)) if *wanted != old.id_scope => {
                     return Err(ApiError::Invalid(
                         "idScope: a provisioning service keeps its id scope for ever".to_owned(),
                     ));
                 }
-                (None, Some(wanted)) => wanted.clone(),
-                (None, None) => {
-                    let mut bytes = [0_u8; 4];
-                    self.entropy.fill(&mut bytes);
-                    IdScope::from_random(bytes)
+                (Some(old), Some(_) | None) => old.id_scope.clone(),
+                (None, wanted) => {
+                    let id_scope = wanted.clone().unwrap_or_else(|| self.fresh_scope());
+                    claims.push(Claim::Scope(id_scope.clone()));
+                    id_scope
                 }
             };
-            if all.iter().any(|dps| dps.value.name != *name && dps.value.id_scope == id_scope) {
-                return Err(ApiError::Invalid(format!("idScope: {id_scope} is taken")));
-            }
-            let old = existing.map(|dps| dps.value.clone());
-            let network =
-                self.network(call, old.as_ref().map(|old| &old.network), &request.network)?;
-            let quota = old.as_ref().map(|old| old.quota).unwrap_or_default();
-            let quota = request.quota.applied_to(quota);
-            let quota = quota.map_err(|error| ApiError::Invalid(format!("quota: {error}")))?;
-            let dps = Dps {
-                name: name.clone(),
-                id_scope,
-                host,
-                allocation_policy: request
-                    .allocation_policy
-                    .or_else(|| old.as_ref().map(|old| old.allocation_policy))
-                    .unwrap_or(AllocationPolicy::Hashed),
-                linked_hubs: old.as_ref().map(|old| old.linked_hubs.clone()).unwrap_or_default(),
-                policies: match &old {
-                    Some(old) => old.policies.clone(),
-                    None => self.dps_policies(),
-                },
-                network,
-                quota,
-                regions: request
-                    .regions
-                    .clone()
-                    .or_else(|| old.as_ref().map(|old| old.regions.clone()))
-                    .unwrap_or_default(),
-                challenge_secret: old.as_ref().and_then(|old| old.challenge_secret.clone()),
-                expiry_exceptions: old
-                    .as_ref()
-                    .map(|old| old.expiry_exceptions.clone())
-                    .unwrap_or_default(),
-                issuance: old.as_ref().map(|old| old.issuance.clone()).unwrap_or_default(),
-                created: old.as_ref().map_or_else(|| self.now(), |old| old.created),
+            self.are_free(&claims).await?;
+            let mut dps = match old {
+                Some(old) => Dps { host, ..old.clone() },
+                None => self.fresh_dps(name.clone(), host, id_scope),
             };
+            dps.network = self.network(call, old.map(|old| &old.network), &request.network)?;
+            let quota = request.quota.applied_to(dps.quota);
+            dps.quota = quota.map_err(|error| ApiError::Invalid(format!("quota: {error}")))?;
+            dps.allocation_policy = request.allocation_policy.unwrap_or(dps.allocation_policy);
+            if let Some(regions) = &request.regions {
+                dps.regions.clone_from(regions);
+            }
             // Of the very row that is written anew: what is changed in between is read again.
             let generation = existing.map(|row| row.revision);
             let audited = ("dps.put", name.as_str());
-            let commit = self.instance_commit(call, name, generation, audited, dps.clone());
+            let mut commit = self.instance_commit(call, name, generation, audited, dps.clone());
+            commit.conditions.extend(claims.into_iter().map(Condition::Unclaimed));
             if self.apply(commit).await? {
                 return Ok(dps);
             }
@@ -264,16 +239,13 @@ impl Service {
                     })
                     .await;
             }
-            self.host_is_free(&host).await?;
-            let hub = Hub {
-                name: name.clone(),
-                host: host.clone(),
-                policies: self.hub_policies(),
-                network: self.network(call, None, &request.network)?,
-                created: self.now(),
-            };
+            let claim = Claim::Host(host.clone());
+            self.are_free(std::slice::from_ref(&claim)).await?;
+            let network = self.network(call, None, &request.network)?;
+            let hub = Hub { network, ..self.fresh_hub(name.clone(), host) };
+            let absent = Condition::Hub { name: name.clone(), at: None };
             let commit = Commit {
-                conditions: vec![Condition::Hub { name: name.clone(), at: None }],
+                conditions: vec![absent, Condition::Unclaimed(claim)],
                 writes: vec![Write::Hub(Box::new(hub.clone()))],
                 changes: vec![ChangeScope::Directory],
                 audit: vec![self.audit(call, "hub.put", name.as_str())],
@@ -325,8 +297,7 @@ impl Service {
         request: &LinkRequest,
     ) -> Result<Dps, ApiError> {
         let is_here = self.directory().hub(hub).is_some();
-        let reserved = [crate::directory::ADMIN_HOST, crate::directory::GLOBAL_ALIAS];
-        if !is_here && reserved.contains(&hub.as_str()) {
+        if !is_here && self.directory().endpoint(hub).is_some() {
             return Err(ApiError::Invalid(format!("hostName: {hub} is of this server")));
         }
         if request.allocation_weight.is_some_and(|weight| !(1..=1000).contains(&weight)) {
@@ -516,19 +487,60 @@ impl Service {
         }
     }
 
-    /// Whether a service that does not have this host may have it: a provisioning service and a
-    /// hub share none either, whatever their names are.
-    async fn host_is_free(&self, host: &HostName) -> Result<(), ApiError> {
+    /// Whether nobody has these yet: a provisioning service and a hub share no host either,
+    /// whatever their names are.
+    async fn are_free(&self, claims: &[Claim]) -> Result<(), ApiError> {
+        let (dps, hubs) = (self.store.all_dps().await?, self.store.all_hubs().await?);
         let reserved = [crate::directory::ADMIN_HOST, crate::directory::GLOBAL_ALIAS];
-        let dps = self.store.all_dps().await?;
-        let hubs = self.store.all_hubs().await?;
-        let taken = reserved.contains(&host.as_str())
-            || dps.iter().any(|dps| dps.value.host == *host)
-            || dps.iter().any(|dps| dps.value.remote(host).is_some())
-            || hubs.iter().any(|hub| hub.value.host == *host);
-        match taken {
-            true => Err(ApiError::Invalid(format!("hostName: {host} is taken"))),
-            false => Ok(()),
+        for claim in claims {
+            let is_taken = dps.iter().any(|dps| claim.is_of_dps(&dps.value))
+                || hubs.iter().any(|hub| claim.is_of_hub(&hub.value));
+            match claim {
+                Claim::Host(host) if is_taken || reserved.contains(&host.as_str()) => {
+                    return Err(ApiError::Invalid(format!("hostName: {host} is taken")));
+                }
+                Claim::Scope(scope) if is_taken => {
+                    return Err(ApiError::Invalid(format!("idScope: {scope} is taken")));
+                }
+                Claim::Host(_) | Claim::Scope(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn fresh_scope(&self) -> IdScope {
+        let mut bytes = [0_u8; 4];
+        self.entropy.fill(&mut bytes);
+        IdScope::from_random(bytes)
+    }
+
+    /// A provisioning service as it begins.
+    fn fresh_dps(&self, name: ServiceName, host: HostName, id_scope: IdScope) -> Dps {
+        Dps {
+            name,
+            id_scope,
+            host,
+            allocation_policy: AllocationPolicy::Hashed,
+            linked_hubs: Vec::new(),
+            policies: self.dps_policies(),
+            network: NetworkAccess::default(),
+            quota: Quota::default(),
+            regions: Vec::new(),
+            challenge_secret: None,
+            expiry_exceptions: Vec::new(),
+            issuance: Issuance::default(),
+            created: self.now(),
+        }
+    }
+
+    /// A hub as it begins.
+    fn fresh_hub(&self, name: ServiceName, host: HostName) -> Hub {
+        Hub {
+            name,
+            host,
+            policies: self.hub_policies(),
+            network: NetworkAccess::default(),
+            created: self.now(),
         }
     }
 

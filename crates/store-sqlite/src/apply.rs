@@ -131,6 +131,11 @@ impl Applying<'_> {
             Condition::AtMost { dps, of, count } => {
                 return Ok(instances::count(connection, dps, *of)? <= *count);
             }
+            Condition::Unclaimed(claim) => {
+                let all_dps = instances::all(connection)?;
+                return Ok(!all_dps.iter().any(|dps| claim.is_of_dps(&dps.value))
+                    && !hubs::all(connection)?.iter().any(|hub| claim.is_of_hub(&hub.value)));
+            }
             Condition::Instance { dps, generation } => {
                 (instances::generation(connection, dps)?, *generation)
             }

@@ -65,10 +65,7 @@ impl InstanceCache {
 #[async_trait]
 impl Instances for Sqlite {
     async fn all_dps(&self) -> Result<Vec<Versioned<Dps>>, StoreError> {
-        self.read("the provisioning services", |snapshot| {
-            sql::many(snapshot.connection, "SELECT generation, doc FROM dps ORDER BY name", [])
-        })
-        .await
+        self.read("the provisioning services", |snapshot| all(snapshot.connection)).await
     }
 
     async fn all_hubs(&self) -> Result<Vec<Versioned<Hub>>, StoreError> {
@@ -82,6 +79,10 @@ impl Instances for Sqlite {
         })
         .await
     }
+}
+
+pub(crate) fn all(connection: &Connection) -> Result<Vec<Versioned<Dps>>, Fault> {
+    sql::many(connection, "SELECT generation, doc FROM dps ORDER BY name", [])
 }
 
 fn read_view(

@@ -7,8 +7,8 @@ use hub::identity::Device;
 use hub::instance::Hub;
 use hub::twin::Twin;
 use model::{
-    CertificateName, DeviceId, EnrollmentGroupId, HostName, RegistrationId, Revision, ServiceName,
-    Sha256, SubscriptionName, Timestamp,
+    CertificateName, DeviceId, EnrollmentGroupId, HostName, IdScope, RegistrationId, Revision,
+    ServiceName, Sha256, SubscriptionName, Timestamp,
 };
 use provisioning::enrollment::{EntryRef, Group, Individual};
 use provisioning::instance::{CaCertificate, Dps};
@@ -61,6 +61,8 @@ pub enum Condition {
         /// How many there may be before the commit's own writes.
         count: u64,
     },
+    /// That nobody has this yet.
+    Unclaimed(Claim),
     /// The instance with all its groups and CA certificates.
     Instance {
         /// The instance.
@@ -136,6 +138,33 @@ pub enum Condition {
         /// Its revision as read.
         at: Option<Revision>,
     },
+}
+
+/// What one service alone can have: devices tell services apart by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A host: of a provisioning service, of a hub, or of a hub elsewhere that is linked.
+    Host(HostName),
+    /// The id scope of a provisioning service.
+    Scope(IdScope),
+}
+
+impl Claim {
+    /// Whether a provisioning service, or one of its links, has it.
+    pub fn is_of_dps(&self, dps: &Dps) -> bool {
+        match self {
+            Self::Host(host) => dps.host == *host || dps.remote(host).is_some(),
+            Self::Scope(scope) => dps.id_scope == *scope,
+        }
+    }
+
+    /// Whether a hub has it.
+    pub fn is_of_hub(&self, hub: &Hub) -> bool {
+        match self {
+            Self::Host(host) => hub.host == *host,
+            Self::Scope(_) => false,
+        }
+    }
 }
 
 /// What a store counts, so that a commit can rest on it.

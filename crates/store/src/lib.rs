@@ -20,7 +20,7 @@ pub mod telemetry;
 mod traits;
 
 pub use commit::{
-    AuditLine, ChangeScope, Commit, Committed, Condition, Counted, RefusedBound, Write,
+    AuditLine, ChangeScope, Claim, Commit, Committed, Condition, Counted, RefusedBound, Write,
 };
 pub use error::{CommitError, StoreError};
 pub use traits::{

@@ -50,6 +50,7 @@ fn rested_on(commit: &Commit) -> HashMap<Row<'_>, bool> {
         &Condition::Device { ref hub, ref id, at } => Some((Row::Device(hub, id), at.is_some())),
         Condition::IndividualsByLeaf { .. }
         | Condition::AtMost { .. }
+        | Condition::Unclaimed(_)
         | Condition::Job { .. }
         | Condition::Instance { .. }
         | Condition::CaCertificate { .. }

@@ -6,11 +6,11 @@ use std::time::Duration;
 use attestation::access::change::{KeyWish, PolicyChange};
 use hub::draft::DeviceDraft;
 use hub::twin::{How, TwinUpdate};
-use model::{Etag, IfMatch, PolicyName};
+use model::{Etag, IdScope, IfMatch, PolicyName, ServiceName};
 use provisioning::instance::{Dps, Right};
 use provisioning::quota::QuotaChange;
 use serde_json::json;
-use service::{DpsRequest, Service};
+use service::{DpsRequest, HubRequest, Service};
 
 use crate::world::{World, call, device_id, group, group_id, host, id, individual, key, keyed};
 
@@ -54,6 +54,34 @@ fn of_writer(number: usize) -> serde_json::Value {
     let mut body = keyed(1);
     body["initialTwin"] = json!({"tags": {"writer": number}});
     body
+}
+
+#[tokio::test]
+async fn of_services_that_are_made_at_once_one_has_the_id_scope_and_one_the_host() {
+    let w = World::new().await;
+    let named = |number: usize| ServiceName::parse(&format!("made-{number}")).unwrap();
+    let told = at_once(&w, async |service, number| {
+        let id_scope = Some(IdScope::parse("0neSame").unwrap());
+        let request = DpsRequest { id_scope, ..DpsRequest::default() };
+        service.put_dps(&call(), &named(number), request).await
+    });
+    assert_eq!(told, one_and(r#"Invalid("idScope: 0neSame is taken")"#));
+    let host = host("shared.localhost");
+    let told = at_once(&w, async |service, number| {
+        let name = ServiceName::parse(&format!("shared-{number}")).unwrap();
+        let host = Some(host.clone());
+        match number % 2 {
+            0 => {
+                let request = DpsRequest { host, ..DpsRequest::default() };
+                service.put_dps(&call(), &name, request).await.map(drop)
+            }
+            _ => {
+                let request = HubRequest { host, ..HubRequest::default() };
+                service.put_hub(&call(), &name, request).await.map(drop)
+            }
+        }
+    });
+    assert_eq!(told, one_and(r#"Invalid("hostName: shared.localhost is taken")"#));
 }
 
 #[tokio::test]

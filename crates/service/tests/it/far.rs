@@ -84,10 +84,6 @@ impl Line {
         self.refused.lock().unwrap().insert(call.to_owned(), miss);
     }
 
-    pub fn allow(&self, call: &str) {
-        self.refused.lock().unwrap().remove(call);
-    }
-
     async fn held(&self) {
         self.waits.notify_one();
         self.gate.acquire().await.unwrap().forget();

@@ -74,6 +74,10 @@ impl Rows {
             Condition::AtMost { dps, of, count } => {
                 instance(dps).map_or(0, |found| found.count(*of)) <= *count
             }
+            Condition::Unclaimed(claim) => {
+                !self.instances.values().any(|found| claim.is_of_dps(&found.view.dps))
+                    && !self.hubs.values().any(|hub| claim.is_of_hub(&hub.value))
+            }
             Condition::Instance { dps, generation } => {
                 instance(dps).map(|found| found.view.generation) == *generation
             }

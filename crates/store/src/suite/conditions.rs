@@ -10,7 +10,7 @@ use super::fixtures::{
     twin,
 };
 use super::{holds, write};
-use crate::{Commit, Condition, Counted, Store, Write};
+use crate::{Claim, Commit, Condition, Counted, Store, Write};
 
 /// One kind of row: how it is conditioned, written, removed and read.
 struct Row {
@@ -120,7 +120,7 @@ async fn revision_of(store: &dyn Store, condition: &Condition) -> Option<Revisio
             rows.into_iter().find(|row| row.value.name == *name).map(|row| row.revision)
         }
         Condition::IndividualsByLeaf { .. } => unreachable!("has many revisions"),
-        Condition::AtMost { .. } => unreachable!("has none"),
+        Condition::AtMost { .. } | Condition::Unclaimed(_) => unreachable!("has none"),
     }
 }
 
@@ -164,6 +164,23 @@ pub async fn presence_fails_once_the_row_is_gone(store: &dyn Store) {
         assert!(!holds(store, condition.clone()).await, "{condition:?}");
         assert!(holds(store, (row.condition)(None)).await, "{condition:?}");
     }
+}
+
+/// A host or an id scope is free until a service has it, and once that is gone.
+pub async fn claim_holds_until_somebody_has_it(store: &dyn Store) {
+    let free = |name: &str| Condition::Unclaimed(Claim::Host(host(name)));
+    let scope = || Condition::Unclaimed(Claim::Scope(dps("dps-a").id_scope));
+    assert!(holds(store, free("dps-a.localhost")).await && holds(store, scope()).await);
+    let put = Write::Hub(Box::new(hub("hub-a", "hub-a.localhost")));
+    write(store, vec![Write::Dps(Box::new(dps("dps-a"))), put]).await;
+    for name in ["dps-a.localhost", "hub-a.localhost"] {
+        assert!(!holds(store, free(name)).await, "{name}");
+    }
+    assert!(!holds(store, scope()).await && holds(store, free("hub-b.localhost")).await);
+    let gone = vec![Write::DeleteDps(service("dps-a")), Write::DeleteHub(service("hub-a"))];
+    write(store, gone).await;
+    assert!(holds(store, free("dps-a.localhost")).await && holds(store, scope()).await);
+    assert!(holds(store, free("hub-a.localhost")).await);
 }
 
 /// Two entries that hold certificate 0, and the condition on them; their ids are not in the order

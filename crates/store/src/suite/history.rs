@@ -19,7 +19,8 @@ use super::fixtures::{
 };
 use super::{json, write};
 use crate::{
-    ChangeScope, Commit, CommitError, Condition, Counted, Deliveries, RefusedBound, Store, Write,
+    ChangeScope, Claim, Commit, CommitError, Condition, Counted, Deliveries, RefusedBound, Store,
+    Write,
 };
 
 const SERVICES: [&str; 2] = ["dps-a", "dps-b"];
@@ -103,6 +104,8 @@ enum Row {
     Leaf(String, usize),
     /// A count and its bound.
     Count(String, Counted, u64),
+    /// A host that nobody has.
+    Host(String),
     Group(String, String),
     CaCertificate(String, String),
     Registration(String, String),
@@ -126,6 +129,8 @@ impl Row {
                 Self::Leaf(text(dps.as_str()), (0..CERTIFICATES).find(is_it).unwrap())
             }
             Condition::AtMost { dps, of, count } => Self::Count(text(dps.as_str()), *of, *count),
+            Condition::Unclaimed(Claim::Host(host)) => Self::Host(text(host.as_str())),
+            Condition::Unclaimed(Claim::Scope(_)) => unreachable!("all have one"),
             Condition::Group { dps, id, .. } => Self::Group(text(dps.as_str()), text(id.key())),
             Condition::CaCertificate { dps, name, .. } => {
                 Self::CaCertificate(text(dps.as_str()), text(name.key()))
@@ -149,7 +154,7 @@ impl Row {
         let group = dice.of(&GROUPS).to_owned();
         let device = dice.of(&DEVICES).to_owned();
         let bound = u64::try_from(dice.below(4)).unwrap();
-        match dice.below(12) {
+        match dice.below(13) {
             0 => Self::Instance(dps),
             1 => Self::Hub(dice.of(&HUBS).to_owned()),
             2 => Self::Individual(dps, key),
@@ -160,7 +165,8 @@ impl Row {
             7 => Self::Device(hub_host, device),
             8 => Self::Count(dps, Counted::Individuals, bound),
             9 => Self::Count(dps, Counted::Registrations, bound),
-            10 => Self::Subscription(dice.of(&SUBSCRIPTIONS).to_owned()),
+            10 => Self::Host(hub_host),
+            11 => Self::Subscription(dice.of(&SUBSCRIPTIONS).to_owned()),
             _ => Self::Twin(hub_host, device),
         }
     }
@@ -180,6 +186,7 @@ impl Row {
             Self::Count(dps, of, count) => {
                 Condition::AtMost { dps: service(dps), of: *of, count: *count }
             }
+            Self::Host(name) => Condition::Unclaimed(Claim::Host(host(name))),
             Self::Group(dps, id) => Condition::Group { dps: service(dps), id: gid(id), at },
             Self::CaCertificate(dps, name) => {
                 Condition::CaCertificate { dps: service(dps), name: cert_name(name), at }

@@ -52,6 +52,7 @@ macro_rules! suite {
                 writes_apply_in_their_order;
             conditions:
                 absence_holds_until_there_is_a_row
+                claim_holds_until_somebody_has_it
                 concurrent_commits_at_a_bound_let_as_many_through_as_fit
                 count_condition_follows_what_is_counted
                 leaf_condition_fails_when_an_entry_lets_go_of_the_leaf
