@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use model::ServiceName;
-use service::{Call, DpsRequest, HubRequest, LinkRequest, Service};
+use service::{Call, Service};
 
 use crate::config::FirstStart;
 
@@ -17,7 +17,7 @@ pub(crate) enum Start {
     Again,
 }
 
-/// Makes the provisioning service and the hubs unless there are any.
+/// Makes the provisioning service and the hubs, in one commit, unless there are any.
 pub(crate) async fn bootstrap(service: &Service, wanted: &FirstStart) -> Result<Start> {
     let directory = service.directory();
     if !directory.dps.is_empty() || !directory.hubs.is_empty() {
@@ -33,21 +33,44 @@ pub(crate) async fn bootstrap(service: &Service, wanted: &FirstStart) -> Result<
         ServiceName::parse(name).map_err(|error| anyhow::anyhow!("first_start: {name:?} {error}"))
     };
     let dps = named(&wanted.dps)?;
+    let hubs = wanted.hubs.iter().map(|hub| named(hub)).collect::<Result<Vec<_>>>()?;
     service
-        .put_dps(&call, &dps, DpsRequest::default())
+        .first_start(&call, &dps, &hubs)
         .await
-        .with_context(|| format!("can not make the provisioning service {dps}"))?;
-    for name in &wanted.hubs {
-        let name = named(name)?;
-        let hub = service
-            .put_hub(&call, &name, HubRequest::default())
-            .await
-            .with_context(|| format!("can not make the hub {name}"))?;
-        let link = LinkRequest::default();
-        service
-            .put_link(&call, &dps, &hub.host, &link)
-            .await
-            .with_context(|| format!("can not link the hub {name}"))?;
-    }
+        .with_context(|| format!("can not make the provisioning service {dps} and its hubs"))?;
     Ok(Start::First)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use store::telemetry::memory::Memory as Telemetry;
+    use store_sqlite::{Options, Sqlite};
+
+    use super::*;
+    use crate::environment::{SystemClock, SystemEntropy};
+
+    /// A start that is cut off has made all or nothing.
+    #[tokio::test]
+    async fn a_first_start_is_one_commit() {
+        let dir = std::env::temp_dir().join(format!("muster-first-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let store = Arc::new(Sqlite::open(&dir.join("control.db"), Options::default()).unwrap());
+        let entropy = Arc::new(SystemEntropy::default());
+        let service =
+            Service::open(store, Arc::new(Telemetry::new()), Arc::new(SystemClock), entropy);
+        let service = service.await.unwrap();
+        let hubs = vec!["hub1".to_owned(), "hub2".to_owned()];
+        let wanted = FirstStart { dps: "dps".to_owned(), hubs };
+        assert_eq!(bootstrap(&service, &wanted).await.unwrap(), Start::First);
+        assert_eq!(service.store_work().unwrap().commits, 1);
+        let directory = service.directory();
+        let [dps] = directory.dps.as_slice() else { panic!("{:?}", directory.dps) };
+        let linked: Vec<_> = dps.linked_hubs.iter().map(|link| link.host.as_str()).collect();
+        assert_eq!(linked, ["hub1.localhost", "hub2.localhost"]);
+        assert_eq!(directory.hubs.len(), 2);
+        assert_eq!(bootstrap(&service, &wanted).await.unwrap(), Start::Again);
+        std::fs::remove_dir_all(&dir).unwrap();
+    }
 }

@@ -81,6 +81,55 @@ pub struct Connection {
 }
 
 impl Service {
+    /// Makes a provisioning service and hubs, all linked to it, in one commit: what is cut off has
+    /// made nothing.
+    ///
+    /// # Errors
+    /// [`ApiError`]; a host that is taken, or that two of them would have, is `Invalid`.
+    pub async fn first_start(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        hubs: &[ServiceName],
+    ) -> Result<(), ApiError> {
+        let host = host_of(None, None, name)?;
+        let mut dps = self.fresh_dps(name.clone(), host, self.fresh_scope());
+        let mut claims = vec![Claim::Host(dps.host.clone()), Claim::Scope(dps.id_scope.clone())];
+        let mut commit = Commit { changes: vec![ChangeScope::Directory], ..Commit::default() };
+        commit.conditions.push(Condition::Instance { dps: name.clone(), generation: None });
+        let max = dps.quota.linked_hubs;
+        if u64::try_from(hubs.len()).unwrap_or(u64::MAX) > max {
+            return Err(ApiError::QuotaReached { what: "linked hubs", max });
+        }
+        for name in hubs {
+            let hub = self.fresh_hub(name.clone(), host_of(None, None, name)?);
+            let claim = Claim::Host(hub.host.clone());
+            if claims.contains(&claim) {
+                return Err(ApiError::Invalid(format!("hostName: {} is taken", hub.host)));
+            }
+            claims.push(claim);
+            dps.linked_hubs.push(LinkedHub {
+                host: hub.host.clone(),
+                allocation_weight: 1,
+                apply_allocation_policy: true,
+                remote: None,
+                latencies: BTreeMap::new(),
+            });
+            commit.conditions.push(Condition::Hub { name: name.clone(), at: None });
+            commit.writes.push(Write::Hub(Box::new(hub)));
+            commit.audit.push(self.audit(call, "hub.put", name.as_str()));
+        }
+        dps.linked_hubs.sort_by(|a, b| a.host.cmp(&b.host));
+        self.are_free(&claims).await?;
+        commit.conditions.extend(claims.into_iter().map(Condition::Unclaimed));
+        commit.writes.push(Write::Dps(Box::new(dps)));
+        commit.audit.push(self.audit(call, "dps.put", name.as_str()));
+        match self.apply(commit).await? {
+            true => Ok(()),
+            false => Err(ApiError::Fault(Fault::Contended)),
+        }
+    }
+
     /// All provisioning services.
     ///
     /// # Errors
