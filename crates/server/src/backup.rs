@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
+use model::Timestamp;
 use serde_json::{Value, json};
 use service::Clock;
 
@@ -43,21 +44,37 @@ pub(crate) struct Done {
     to: PathBuf,
     files: usize,
     bytes: u64,
+    /// When what a restore brings back was saved.
+    as_of: Option<Timestamp>,
 }
 
 impl Done {
     fn of(to: &Path, manifest: &Manifest) -> Self {
-        Self { to: to.to_path_buf(), files: manifest.files.len(), bytes: manifest.bytes() }
+        let (files, bytes) = (manifest.files.len(), manifest.bytes());
+        Self { to: to.to_path_buf(), files, bytes, as_of: None }
     }
 
     /// For a person.
     pub(crate) fn line(&self) -> String {
-        format!("{}: {} files, {} bytes", self.to.display(), self.files, self.bytes)
+        let done = format!("{}: {} files, {} bytes", self.to.display(), self.files, self.bytes);
+        match self.as_of {
+            Some(made) => format!(
+                "{done}, as of {made}: whatever was disabled, deleted, rolled or revoked since then \
+                 is allowed again"
+            ),
+            None => done,
+        }
     }
 
     /// For a program.
     pub(crate) fn value(&self) -> Value {
-        json!({"to": self.to.display().to_string(), "files": self.files, "bytes": self.bytes})
+        let to = self.to.display().to_string();
+        match self.as_of {
+            Some(made) => json!({
+                "to": to, "files": self.files, "bytes": self.bytes, "asOf": made.to_string()
+            }),
+            None => json!({"to": to, "files": self.files, "bytes": self.bytes}),
+        }
     }
 }
 

@@ -16,6 +16,11 @@ pub(crate) fn private_dir(dir: &Path) -> Result<()> {
         .with_context(|| format!("can not make the directory {}", dir.display()))
 }
 
+/// Makes the names in a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> std::io::Result<()> {
+    File::open(dir)?.sync_all()
+}
+
 /// Writes a file that its owner alone can read.
 pub(crate) fn write_private(file: &Path, bytes: &[u8]) -> Result<()> {
     write(file, bytes, 0o600)
@@ -45,7 +50,7 @@ fn write(file: &Path, bytes: &[u8], mode: u32) -> Result<()> {
         opened.sync_all()?;
         fs::rename(&fresh, file)?;
         match file.parent() {
-            Some(dir) if !dir.as_os_str().is_empty() => File::open(dir)?.sync_all(),
+            Some(dir) if !dir.as_os_str().is_empty() => sync_dir(dir),
             Some(_) | None => Ok(()),
         }
     };

@@ -5,7 +5,7 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use gateway::issuers::{Issuers, Nobody};
@@ -28,7 +28,7 @@ use crate::config::storms::Storms;
 use crate::config::{Config, Faults, Flags, LogFormat};
 use crate::environment::{SystemClock, SystemEntropy};
 use crate::fixture::{self, Fixture};
-use crate::home::{self, Home, Lifetime};
+use crate::home::{self, Filling, Home, Lifetime};
 use crate::issuers::Watched;
 use crate::pki::DevelopmentCa;
 use crate::traces::Traces;
@@ -209,6 +209,7 @@ async fn begin(
     entropy: &Arc<dyn Entropy>,
 ) -> Result<(Home, Service, Start)> {
     let fixture = beginning.fixture.as_ref();
+    let mut filling = None;
     let (home, service) = match (beginning.lifetime, fixture) {
         (Lifetime::Ephemeral, _) => {
             let service = fixture::apply::in_memory(clock, entropy).await?;
@@ -223,17 +224,13 @@ async fn begin(
             (home, service)
         }
         (Lifetime::Kept, Some(fixture)) => {
-            if home::has_data(&config.data_dir) {
-                bail!(
-                    "{} is not empty, and a fixture is for a first start alone: leave --fixture \
-                     (MUSTER_FIXTURE) away, or name an empty directory with --data-dir",
-                    config.data_dir.display()
-                );
-            }
+            home::fillable(&config.data_dir)?;
             // Tried in memory first: what a rule refuses leaves no half-filled directory.
             let trial = fixture::apply::in_memory(clock, entropy).await?;
             fixture::apply::apply(&trial, fixture).await?;
-            let home = Home::kept(&config.data_dir)?;
+            let begun = Filling::begin(&config.data_dir)?;
+            let home = begun.home();
+            filling = Some(begun);
             let service = open(&home.dir, clock, entropy).await?;
             fixture::apply::apply(&service, fixture).await?;
             (home, service)
@@ -244,6 +241,9 @@ async fn begin(
         (Start::Again, Some(_)) => Start::Fixture,
         (Start::Again, None) => Start::Again,
     };
+    if let Some(filling) = filling {
+        filling.finish()?;
+    }
     Ok((home, service, start))
 }
 

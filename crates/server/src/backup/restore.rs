@@ -11,10 +11,7 @@ use clap::Args;
 use super::Done;
 use super::archive::{self, BLOCK, END};
 use super::manifest::{self, Entry, Hasher, Manifest};
-use crate::{files, home};
-
-/// Where files are put until all of them are verified.
-const STAGING: &str = ".restoring";
+use crate::{admin, files, home};
 
 /// Flags of `restore`; the data directory is an option of every command.
 #[derive(Args)]
@@ -27,14 +24,19 @@ pub(crate) struct RestoreArgs {
     pub(crate) config: Option<PathBuf>,
 }
 
-/// Removes what was staged, and the directory if it was made for it.
+/// Removes what was staged, and the directory if it was made for it. While some of it is moved
+/// already it stays, as the mark of a restore that another one finishes.
 struct Staging {
     dir: PathBuf,
     made: Option<PathBuf>,
+    stays: bool,
 }
 
 impl Drop for Staging {
     fn drop(&mut self) {
+        if self.stays {
+            return;
+        }
         let _ = fs::remove_dir_all(&self.dir);
         if let Some(made) = &self.made {
             // Refused by the system unless it is empty.
@@ -43,10 +45,12 @@ impl Drop for Staging {
     }
 }
 
-/// Restores a backup into a data directory that is empty or not there.
+/// Restores a backup into a data directory that is empty, not there, or as a restore left it that
+/// was cut off.
 pub(crate) fn restore(data_dir: &Path, args: &RestoreArgs) -> Result<Done> {
     let there = data_dir.exists();
-    if there && fs::read_dir(data_dir)?.next().is_some() {
+    let found = if there { names(data_dir)? } else { Vec::new() };
+    if !found.is_empty() && !is_cut_off(&found) {
         bail!(
             "{} is not empty, and a restore overwrites nothing: name an empty directory with \
              --data-dir, or move this one away",
@@ -56,8 +60,13 @@ pub(crate) fn restore(data_dir: &Path, args: &RestoreArgs) -> Result<Done> {
     let archive = File::open(&args.from)
         .with_context(|| format!("can not open the backup {}", args.from.display()))?;
     files::private_dir(data_dir)?;
-    let dir = data_dir.join(STAGING);
-    let staging = Staging { dir, made: (!there).then(|| data_dir.to_path_buf()) };
+    let dir = data_dir.join(home::STAGING);
+    let made = (!there).then(|| data_dir.to_path_buf());
+    let mut staging = Staging { dir, made, stays: !found.is_empty() };
+    if staging.dir.exists() {
+        fs::remove_dir_all(&staging.dir)
+            .with_context(|| format!("can not remove {}", staging.dir.display()))?;
+    }
     files::private_dir(&staging.dir)?;
     let mut source = Source { archive: BufReader::new(archive), at: 0 };
     let manifest = source.all(&staging.dir).with_context(|| {
@@ -67,13 +76,55 @@ pub(crate) fn restore(data_dir: &Path, args: &RestoreArgs) -> Result<Done> {
             args.from.display()
         )
     })?;
+    sync_dirs(&staging.dir)?;
+    staging.stays = true;
     // The database last: a directory without it is not taken for a whole one.
     for name in tops(&manifest) {
-        fs::rename(staging.dir.join(&name), data_dir.join(&name))
+        move_in(&staging.dir.join(&name), &data_dir.join(&name))
             .with_context(|| format!("can not move {name} into {}", data_dir.display()))?;
+        files::sync_dir(data_dir)?;
     }
-    File::open(data_dir)?.sync_all()?;
-    Ok(Done::of(data_dir, &manifest))
+    staging.stays = false;
+    if let Some(parent) = data_dir.parent().filter(|parent| !parent.as_os_str().is_empty()) {
+        files::sync_dir(parent)?;
+    }
+    Ok(Done { as_of: Some(manifest.made), ..Done::of(data_dir, &manifest) })
+}
+
+fn names(dir: &Path) -> Result<Vec<String>> {
+    let name = |entry: io::Result<fs::DirEntry>| {
+        Ok::<_, io::Error>(entry?.file_name().to_string_lossy().into_owned())
+    };
+    let names = fs::read_dir(dir).and_then(|entries| entries.map(name).collect());
+    names.with_context(|| format!("can not read {}", dir.display()))
+}
+
+/// Whether nothing is there but what a restore leaves that was cut off: what it had staged, and
+/// what it had moved, which is never the database.
+fn is_cut_off(found: &[String]) -> bool {
+    let of_restore = [home::STAGING, admin::FILE, home::PKI, home::TELEMETRY];
+    found.iter().any(|name| name == home::STAGING)
+        && found.iter().all(|name| of_restore.contains(&name.as_str()))
+}
+
+/// Moves a file or directory in the place of one that an earlier try has moved there.
+fn move_in(from: &Path, to: &Path) -> io::Result<()> {
+    if to.is_dir() {
+        fs::remove_dir_all(to)?;
+    }
+    fs::rename(from, to)
+}
+
+/// Makes the names in a directory and in those below it durable.
+fn sync_dirs(dir: &Path) -> Result<()> {
+    let cannot = || format!("can not write {}", dir.display());
+    for entry in fs::read_dir(dir).with_context(cannot)? {
+        let path = entry.with_context(cannot)?.path();
+        if path.is_dir() {
+            sync_dirs(&path)?;
+        }
+    }
+    files::sync_dir(dir).with_context(cannot)
 }
 
 /// The names directly in the data directory, the database last.

@@ -93,6 +93,63 @@ fn a_truncated_or_changed_backup_changes_nothing() {
 }
 
 #[test]
+fn a_restore_tells_of_when_it_is() {
+    let scratch = Scratch::new();
+    let (bytes, _) = backed_up(&scratch);
+    let text = String::from_utf8_lossy(&bytes);
+    let made = text.split("\"made\": \"").nth(1).unwrap().split('"').next().unwrap();
+    let output = scratch.run("restore --from saved.tar --data-dir fresh");
+    let told = String::from_utf8_lossy(&output.stdout).into_owned();
+    let words = format!(
+        "as of {made}: whatever was disabled, deleted, rolled or revoked since then is allowed again"
+    );
+    assert!(output.status.success() && told.contains(&words), "{told}");
+}
+
+/// The beginning of a directory's next start, which must not be one.
+#[track_caller]
+fn is_not_begun(scratch: &Scratch, mend: &str) {
+    let output = scratch.run("serve --https-port 0 --mqtt-port 0");
+    let error = error_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    assert!(error.contains(mend), "{error}");
+}
+
+#[test]
+fn a_directory_that_lost_its_database_is_not_begun_anew() {
+    let scratch = Scratch::new();
+    let (_, shown) = backed_up(&scratch);
+    let control = scratch.path("data/control.db");
+    fs::rename(&control, scratch.path("kept.db")).unwrap();
+    is_not_begun(&scratch, "put control.db back");
+    fs::write(&control, "").unwrap();
+    is_not_begun(&scratch, "put control.db back");
+    // As a restore leaves it that is cut off before the last file.
+    fs::rename(scratch.path("data"), scratch.path("lost")).unwrap();
+    fs::create_dir_all(scratch.path("data/.restoring")).unwrap();
+    fs::rename(scratch.path("kept.db"), scratch.path("data/.restoring/control.db")).unwrap();
+    fs::rename(scratch.path("lost/pki"), scratch.path("data/pki")).unwrap();
+    is_not_begun(&scratch, "run muster restore once more");
+    let output = scratch.run("restore --from saved.tar");
+    assert!(output.status.success(), "{}", error_of(&output));
+    assert!(!scratch.path("data/.restoring").exists());
+    let server = scratch.serve("");
+    let again = scratch.json("iot dps enrollment show --dps-name dps --enrollment-id kept");
+    assert_eq!(again, shown);
+    server.stop();
+}
+
+#[test]
+fn what_is_no_restores_is_not_restored_over() {
+    let scratch = Scratch::new();
+    backed_up(&scratch);
+    fs::create_dir(scratch.path("data/.restoring")).unwrap();
+    let output = scratch.run("restore --from saved.tar");
+    assert!(error_of(&output).contains("is not empty"), "{}", error_of(&output));
+    assert!(scratch.path("data/control.db").exists());
+}
+
+#[test]
 fn there_must_be_something_to_back_up() {
     let scratch = Scratch::new();
     let output = scratch.run("backup --to saved.tar");

@@ -207,6 +207,29 @@ fn a_fixture_is_for_a_first_start_alone() {
     server.stop();
 }
 
+/// What it has made of a fixture is not taken for the whole.
+#[test]
+fn a_first_start_that_is_cut_off_is_finished_by_the_next() {
+    let scratch = Scratch::new();
+    fixture(&scratch);
+    scratch.write("half.toml", "[[hubs]]\nname = \"half\"\n");
+    scratch.serve(" --fixture half.toml").stop();
+    // As it is before a first start makes keys: the database has some of the fixture.
+    fs::remove_dir_all(scratch.path("data/pki")).unwrap();
+    scratch.write("data/.filling", "");
+    let without = scratch.run("serve --https-port 0 --mqtt-port 0");
+    assert_eq!(without.status.code(), Some(1));
+    assert!(error_of(&without).contains("--fixture (MUSTER_FIXTURE) once more"), "{without:?}");
+    let server = scratch.serve(" --fixture fleet.toml");
+    is_there(&scratch);
+    let hubs = scratch.json("iot hub list");
+    assert!(!hubs.to_string().contains("half"), "{hubs}");
+    server.stop();
+    let server = scratch.serve("");
+    is_there(&scratch);
+    server.stop();
+}
+
 #[test]
 fn wait_ready_tells_why_there_is_no_answer() {
     let scratch = Scratch::new();
