@@ -119,6 +119,14 @@ pub const QUERY_PAGE_MAX: usize = 1_000;
 
 /// How often a commit that met a conflict is judged again. Source: architecture §2.
 pub const COMMIT_RETRIES_MAX: usize = 4;
+/// How often a registration is decided again because a row that it rests on was written meanwhile:
+/// any write to a group is one. Source: ours; beside 16 writers four of five tries are overtaken.
+pub const REGISTRATION_TRIES_MAX: usize = 48;
+/// How long it is decided again. Source: ours, well under an SDK's patience.
+pub const REGISTRATION_PATIENCE: Duration = Duration::from_secs(5);
+/// The longest pause before it is decided again, in milliseconds. Source: ours; 48 of them stay
+/// under the patience.
+pub const REGISTRATION_PAUSE_MS_MAX: u64 = 64;
 /// Attempts whose explanation is kept in memory. Source: settled D-15.
 pub const ATTEMPTS_KEPT_MAX: usize = 4_096;
 

@@ -6,6 +6,7 @@ mod issue;
 mod record;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use attestation::network::{Api, Refused};
 use hub::twin::check_initial;
@@ -22,6 +23,7 @@ use provisioning::registration::{Failure, FailureKind, Pending, Registration, Re
 use provisioning::view::{Evidence, RegistrationRequest, RegistrationView};
 use provisioning::{remote, reprovision};
 use store::Write;
+use tokio::time::{Instant, sleep};
 
 use crate::attempts::Attempt;
 use crate::error::{Retry, sorted};
@@ -34,7 +36,7 @@ use record::{commit_for, record, tpm};
 
 /// How long a refusal stands before the same refusal is written again: a device that retries for
 /// ever costs a read, not a commit (S-35, M-29).
-const REFUSAL_REWRITTEN_AFTER: std::time::Duration = std::time::Duration::from_secs(10);
+const REFUSAL_REWRITTEN_AFTER: Duration = Duration::from_secs(10);
 
 /// A register call was accepted; the poll tells what came of it.
 #[derive(Clone, Debug)]
@@ -172,7 +174,8 @@ impl Service {
         decided: &mut Option<Decided>,
     ) -> Result<Attempted, RegisterError> {
         let Claim { call, dps, request, evidence } = claim;
-        for attempt in 0..=limits::COMMIT_RETRIES_MAX {
+        let begun = Instant::now();
+        for attempt in 0..=limits::REGISTRATION_TRIES_MAX {
             let view = self.view(dps, &request.registration_id, evidence).await?;
             let view = view.ok_or(RegisterError::UnknownService)?;
             if let Some(from) = call.from {
@@ -313,11 +316,23 @@ impl Service {
                         false => Attempted::Concluded { operation_id, is_refused },
                     });
                 }
-                Err(Retry::Again) => {}
+                Err(Retry::Again) if begun.elapsed() >= limits::REGISTRATION_PATIENCE => break,
+                Err(Retry::Again) => sleep(self.pause(attempt)).await,
                 Err(Retry::Never(fault)) => return Err(RegisterError::Fault(fault)),
             }
         }
         Err(RegisterError::Fault(Fault::Contended))
+    }
+
+    /// How long to wait before the next try: any time up to a bound that grows, so that many who
+    /// were overtaken by one write do not come again at once.
+    fn pause(&self, attempt: usize) -> Duration {
+        let exponent = u32::try_from(attempt).unwrap_or(u32::MAX);
+        let max = 1_u64.checked_shl(exponent).unwrap_or(u64::MAX);
+        let max = max.min(limits::REGISTRATION_PAUSE_MS_MAX);
+        let mut chance = [0; 8];
+        self.entropy.fill(&mut chance);
+        Duration::from_millis(u64::from_le_bytes(chance) % (max + 1))
     }
 
     /// A device polls an operation.

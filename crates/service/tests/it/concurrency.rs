@@ -1,6 +1,8 @@
 //! Several who write at once what all of them have read: one wins, the others are told.
 
+use std::pin::pin;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use attestation::access::change::{KeyWish, PolicyChange};
@@ -11,6 +13,7 @@ use provisioning::instance::{Dps, Right};
 use provisioning::quota::QuotaChange;
 use serde_json::json;
 use service::{DpsRequest, HubRequest, Service};
+use store::{Commit, Write};
 
 use crate::world::{World, call, device_id, group, group_id, host, id, individual, key, keyed};
 
@@ -27,7 +30,8 @@ fn at_once<T, E: std::fmt::Debug>(
     let mut told: Vec<String> = std::thread::scope(|scope| {
         let writer = |number: usize| {
             move || {
-                let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+                let runtime =
+                    tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
                 match runtime.block_on(write(service, number)) {
                     Ok(_) => "Ok".to_owned(),
                     Err(error) => format!("{error:?}"),
@@ -54,6 +58,31 @@ fn of_writer(number: usize) -> serde_json::Value {
     let mut body = keyed(1);
     body["initialTwin"] = json!({"tags": {"writer": number}});
     body
+}
+
+/// A write to the model store, which never waits.
+fn write_now(store: &dyn store::Store, write: Write) {
+    let commit = Commit { writes: vec![write], ..Commit::default() };
+    let mut writing = pin!(store.commit(commit));
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(matches!(writing.as_mut().poll(&mut context), Poll::Ready(Ok(_))));
+}
+
+/// Each of them writes a group between what a registration reads and what it writes, twice.
+#[tokio::test(start_paused = true)]
+async fn registrations_get_through_beside_sixteen_writers() {
+    let w = World::new().await;
+    w.put("dev", &keyed(1)).await;
+    w.put_group("g", &keyed(2)).await;
+    let group = w.service.group(&w.dps, &group_id("g")).await.unwrap();
+    let evidence = w.token("dev", &key(1));
+    let writing = |_| {
+        let (store, dps, group) = (w.store.clone(), w.dps.clone(), Box::new(group.clone()));
+        Box::new(move || write_now(store.as_ref(), Write::Group(dps, group))) as Box<_>
+    };
+    w.clock.meanwhile((0..2 * 16).map(writing).collect());
+    assert_eq!(w.outcome("dev", &evidence).await, "assigned");
+    assert!(w.clock.is_all_done());
 }
 
 #[tokio::test]

@@ -28,6 +28,8 @@ pub struct TestClock {
     ticks: AtomicI64,
     /// Who still has to come, and where they wait for one another.
     gathering: Mutex<(usize, Arc<Barrier>)>,
+    /// What somebody else does at the next looks at the clock, the last one first.
+    meanwhile: Mutex<Vec<Box<dyn FnOnce() + Send>>>,
 }
 
 impl Clock for TestClock {
@@ -41,6 +43,10 @@ impl Clock for TestClock {
         if let Some(barrier) = waiting {
             barrier.wait();
         }
+        let meanwhile = self.meanwhile.lock().unwrap().pop();
+        if let Some(meanwhile) = meanwhile {
+            meanwhile();
+        }
         // A tick each time, so that no two instants are the same.
         Timestamp::from_unix_ticks(self.ticks.fetch_add(10, Ordering::SeqCst))
     }
@@ -50,6 +56,15 @@ impl TestClock {
     /// The next callers, each on a thread of its own, go on when all of them have come.
     pub fn gather(&self, callers: usize) {
         *self.gathering.lock().unwrap() = (callers, Arc::new(Barrier::new(callers)));
+    }
+
+    /// Each of the next looks at the clock is when somebody else does one of these.
+    pub fn meanwhile(&self, all: Vec<Box<dyn FnOnce() + Send>>) {
+        *self.meanwhile.lock().unwrap() = all;
+    }
+
+    pub fn is_all_done(&self) -> bool {
+        self.meanwhile.lock().unwrap().is_empty()
     }
 
     pub fn advance(&self, seconds: i64) {
@@ -215,6 +230,7 @@ impl World {
         let clock = Arc::new(TestClock {
             ticks: AtomicI64::new(17_900_000_000_000_000),
             gathering: Mutex::new((0, Arc::new(Barrier::new(1)))),
+            meanwhile: Mutex::default(),
         });
         let log = Arc::new(TestLog::default());
         let service = opened(&store, &log, &clock, outside).await;
