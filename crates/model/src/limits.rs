@@ -164,6 +164,9 @@ pub const REFUSED_RECORDS_LEAD: Duration = Duration::from_secs(20);
 pub const CONSULTATIONS_PER_WEBHOOK_MAX: usize = 32;
 /// Registrations that wait for webhooks at once; beyond it a poll takes one up. Source: ours.
 pub const CONSULTATIONS_WAITING_MAX: usize = 10_000;
+/// As many of them may wait for one webhook or hub elsewhere, so that a slow one leaves room for
+/// the devices of others; beyond it a poll takes one up. Source: ours, a quarter.
+pub const CONSULTATIONS_WAITING_PER_LANE_MAX: usize = 2_500;
 /// How long a webhook's connection and handshake may take. Source: W-09.
 pub const WEBHOOK_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a webhook may take for its answer, further tries included. Source: W-09.

@@ -91,6 +91,14 @@ impl Consultations {
         begun.then(|| UnderWay { all: Arc::clone(self), operation_id })
     }
 
+    /// The same as [`lane`](Self::lane), while there is room to wait for it: what a hanging webhook
+    /// or hub leaves waiting is no more than a part of what may wait. None: a poll tries again.
+    pub(crate) fn lane_with_room(&self, address: &str) -> Option<Arc<Semaphore>> {
+        let lane = self.lane(address);
+        // Whoever waits has it, and this one.
+        (Arc::strong_count(&lane) <= limits::CONSULTATIONS_WAITING_PER_LANE_MAX).then_some(lane)
+    }
+
     /// The places of one webhook or hub elsewhere, so that a slow one holds up nobody but its own devices.
     pub(crate) fn lane(&self, address: &str) -> Arc<Semaphore> {
         let mut lanes = match self.lanes.lock() {
@@ -158,6 +166,7 @@ impl Service {
         for _ in 0..=limits::COMMIT_RETRIES_MAX {
             match self.drive(claim.dps, &claim.request.registration_id).await {
                 Ok(Driven::Gone) => {}
+                Ok(Driven::Crowded) => return,
                 Ok(Driven::Stuck { failure: because, .. }) => failure = Some(because),
                 Err(fault) => {
                     tracing::warn!(operation.id = %operation_id, ?fault, "a registration waits");
@@ -168,7 +177,9 @@ impl Service {
             let turn = Turn::Further { operation_id, consulted: consulted_now, failure };
             match self.attempt(claim, turn).await {
                 Ok(Attempted::Asks(question, view)) => {
-                    let answer = self.ask(claim, operation_id, &question, &view).await;
+                    let lane = self.consultations.lane_with_room(question.address());
+                    let Some(lane) = lane else { return };
+                    let answer = self.ask(claim, operation_id, &question, &view, &lane).await;
                     consulted = Some(Consulted { question: *question, answer });
                 }
                 // There is a job by now.
@@ -188,10 +199,10 @@ impl Service {
         operation_id: &str,
         question: &Question,
         view: &RegistrationView,
+        lane: &Semaphore,
     ) -> Result<Answer, NoAnswer> {
         let none = |because: &str| NoAnswer { status: None, because: because.to_owned() };
         let entry = view.entry(&question.entry).ok_or_else(|| none("the enrollment is gone"))?;
-        let lane = self.consultations.lane(question.address());
         let _place = lane.acquire().await.map_err(|_| none("the server stops"))?;
         let inquiry = Inquiry {
             question,
@@ -201,5 +212,23 @@ impl Service {
             evidence: claim.evidence,
         };
         self.webhooks.ask(&inquiry).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_hanging_webhook_leaves_room_for_another_ones_devices() {
+        let all = Arc::new(Consultations::default());
+        let max = limits::CONSULTATIONS_WAITING_PER_LANE_MAX;
+        let lane = |address: &str| all.lane_with_room(address);
+        let mut waiting: Vec<_> = (0..max).map(|_| lane("https://hangs").unwrap()).collect();
+        assert!(lane("https://hangs").is_none());
+        assert!(lane("https://answers").is_some());
+        waiting.pop();
+        waiting.push(lane("https://hangs").unwrap());
+        assert!(lane("https://hangs").is_none());
     }
 }

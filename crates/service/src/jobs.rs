@@ -127,6 +127,8 @@ impl Jobs {
 pub(crate) enum Driven {
     /// There is none any more.
     Gone,
+    /// So many wait for one of its hubs that it is left to a sweep.
+    Crowded,
     /// It is there still: it has something to take back or to remove, and can not now.
     Stuck {
         /// Why.
@@ -238,7 +240,7 @@ impl Service {
             }
         }
         match self.driven(&job.dps, &job.request.registration_id, Duration::ZERO).await {
-            Ok(Driven::Gone) => {}
+            Ok(Driven::Gone | Driven::Crowded) => {}
             Ok(Driven::Stuck { silent, .. }) => locked().silent.extend(silent),
             Err(fault) => tracing::warn!(?fault, "a job on a hub elsewhere waits"),
         }
@@ -250,9 +252,10 @@ impl Service {
         dps: &ServiceName,
         id: &RegistrationId,
     ) -> Result<Driven, Fault> {
-        if self.store.job(dps, id).await?.is_none() {
-            return Ok(Driven::Gone);
-        }
+        let Some(job) = self.store.job(dps, id).await? else { return Ok(Driven::Gone) };
+        let lane = |hub: &RemoteHub| self.consultations.lane_with_room(&hub.authority);
+        let lanes: Option<Vec<_>> = job.value.registries().map(lane).collect();
+        let Some(_lanes) = lanes else { return Ok(Driven::Crowded) };
         let turn = self.jobs.turn(&key(dps, id));
         let _held = turn.lock().await;
         self.driven(dps, id, self.jobs.patience).await
