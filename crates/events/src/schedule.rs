@@ -16,6 +16,9 @@ const PAUSES: [u64; 7] = [10, 30, MINUTE, 5 * MINUTE, 10 * MINUTE, 30 * MINUTE, 
 /// The longest pause that a receiver may ask for.
 const ASKED_PAUSE_MAX: Duration = Duration::from_secs(HOUR);
 
+/// The longest pause that a delivery is ever given, with what is added by chance.
+const PAUSE_MAX: Duration = Duration::from_secs(HOUR + HOUR / 10);
+
 /// How often and how long an event is tried. Source: Event Grid's `retryPolicy`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,6 +58,12 @@ pub enum Next {
     Delivered,
     /// It is kept: to be tried again, or dead.
     Keep(Box<Delivery>),
+}
+
+/// Whether a delivery is to be tried now. One that is due farther away than any pause was given
+/// its time by a clock that was ahead, and would wait for nothing.
+pub fn is_due(delivery: &Delivery, now: Timestamp) -> bool {
+    delivery.due <= now || delivery.due.since(now) > PAUSE_MAX
 }
 
 /// What becomes of a delivery after one more try, which ended at `now`.
@@ -133,6 +142,22 @@ mod tests {
         match next {
             Next::Keep(kept) => *kept,
             Next::Delivered => panic!("it is delivered"),
+        }
+    }
+
+    #[test]
+    fn an_event_from_a_clock_that_was_ahead_is_sent() {
+        let due = |seconds| Delivery { due: at(seconds), ..delivery() };
+        assert!(is_due(&due(0), at(0)) && !is_due(&due(1), at(0)));
+        // The longest pause, and the most that chance adds to it.
+        let longest = HOUR + HOUR / 10;
+        assert!(!is_due(&due(longest), at(0)) && is_due(&due(longest + 1), at(0)));
+        assert!(is_due(&due(365 * 24 * HOUR), at(0)));
+        let mut kept_last = delivery();
+        for _ in 0..20 {
+            let policy = RetryPolicy::default();
+            kept_last = kept(after(kept_last, failed(), &policy, at(0), u32::MAX));
+            assert!(!is_due(&kept_last, at(0)), "{kept_last:?}");
         }
     }
 
