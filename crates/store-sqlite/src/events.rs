@@ -3,7 +3,7 @@
 use ::events::{Delivery, Queued, Subscription};
 use model::{Revision, SubscriptionName};
 use provisioning::view::Versioned;
-use rusqlite::Connection;
+use rusqlite::{Connection, Rows};
 use store::{Deliveries, DeliveryCount};
 
 use crate::apply::Applying;
@@ -64,7 +64,24 @@ pub(crate) fn deliveries(
     )?;
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
     let dead = matches!(which, Deliveries::Dead);
-    let mut rows = statement.query((subscription.as_str(), dead, after, limit))?;
+    queued(statement.query((subscription.as_str(), dead, after, limit))?)
+}
+
+/// Of each subject the first that waits.
+pub(crate) fn first_deliveries(
+    connection: &Connection,
+    subscription: &SubscriptionName,
+    limit: usize,
+) -> Result<Vec<Queued>, Fault> {
+    let mut statement = connection.prepare_cached(
+        "SELECT number, doc FROM event_delivery
+         WHERE subscription = ?1 AND is_first = 1 ORDER BY due, number LIMIT ?2",
+    )?;
+    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    queued(statement.query((subscription.as_str(), limit))?)
+}
+
+fn queued(mut rows: Rows<'_>) -> Result<Vec<Queued>, Fault> {
     let mut found = Vec::new();
     while let Some(row) = rows.next()? {
         found.push(Queued { number: sql::unsigned(row, 0)?, delivery: sql::parsed(row, 1)? });

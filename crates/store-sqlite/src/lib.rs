@@ -127,6 +127,18 @@ impl Events for Sqlite {
         .await
     }
 
+    async fn first_deliveries(
+        &self,
+        subscription: &SubscriptionName,
+        limit: usize,
+    ) -> Result<Vec<Queued>, StoreError> {
+        let name = subscription.clone();
+        self.read("deliveries", move |snapshot| {
+            events::first_deliveries(snapshot.connection, &name, limit)
+        })
+        .await
+    }
+
     async fn delivery_count(
         &self,
         subscription: &SubscriptionName,

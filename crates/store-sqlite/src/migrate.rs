@@ -9,6 +9,7 @@ const MIGRATIONS: &[&str] = &[
     include_str!("../migrations/0001_initial.sql"),
     include_str!("../migrations/0002_jobs_events.sql"),
     include_str!("../migrations/0003_deleted_registrations.sql"),
+    include_str!("../migrations/0004_first_deliveries.sql"),
 ];
 
 /// Brings the schema to the newest version that this program knows.

@@ -1,5 +1,6 @@
 //! The port.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -9,6 +10,7 @@ use hub::instance::Hub;
 use hub::twin::Twin;
 use model::{
     DeviceId, EnrollmentGroupId, HostName, RegistrationId, ServiceName, Sha256, SubscriptionName,
+    limits,
 };
 use provisioning::enrollment::{Group, Individual};
 use provisioning::instance::Dps;
@@ -274,6 +276,28 @@ pub trait Events: Send + Sync {
         after: u64,
         limit: usize,
     ) -> Result<Vec<Queued>, StoreError>;
+    /// Of each subject the first event that waits for a subscription, in the order in which they
+    /// are due: what happened to one is told in its order, and holds up no other.
+    async fn first_deliveries(
+        &self,
+        subscription: &SubscriptionName,
+        limit: usize,
+    ) -> Result<Vec<Queued>, StoreError> {
+        let (mut firsts, mut subjects, mut after) = (Vec::new(), HashSet::new(), 0);
+        loop {
+            let (which, window) = (Deliveries::Waiting, limits::EVENTS_LOOKED_AT);
+            let page = self.deliveries(subscription, which, after, window).await?;
+            let Some(last) = page.last() else { break };
+            after = last.number;
+            firsts.extend(page.into_iter().filter(|row| {
+                let event = &row.delivery.event;
+                subjects.insert((event.source.clone(), event.subject.clone()))
+            }));
+        }
+        firsts.sort_by_key(|row| (row.delivery.due, row.number));
+        firsts.truncate(limit);
+        Ok(firsts)
+    }
     /// How much is queued for a subscription; it may look at each.
     async fn delivery_count(
         &self,

@@ -4,10 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use events::schedule::{Next, Outcome, after};
+use events::schedule::{Next, Outcome, after, is_due};
 use events::{Delivery, Happened, Queued};
 use model::{SubscriptionName, Timestamp, limits};
-use store::{Commit, Deliveries, StoreError, Write};
+use store::{Commit, StoreError, Write};
 use tokio::task::{Id, JoinSet};
 use tokio::time::sleep;
 
@@ -152,7 +152,7 @@ impl Service {
     async fn begin(&self, lane: &Lane, under_way: &mut UnderWay) -> Result<Duration, StoreError> {
         let name = &lane.subscription().name;
         let limit = limits::EVENTS_LOOKED_AT;
-        let queued = self.store.deliveries(name, Deliveries::Waiting, 0, limit).await?;
+        let queued = self.store.first_deliveries(name, limit).await?;
         let now = self.now();
         let numbers: HashSet<u64> = under_way.numbers.values().copied().collect();
         let Due { due, next } = due(queued, &numbers, now);
@@ -225,21 +225,21 @@ struct Due {
     next: Option<Timestamp>,
 }
 
-/// Of each subject the first one alone: what happened to a device is told in its order.
+/// Of the first ones of each subject those that are due and not under way.
 fn due(queued: Vec<Queued>, under_way: &HashSet<u64>, now: Timestamp) -> Due {
-    let mut subjects = HashSet::new();
     let mut found = Due { due: Vec::new(), next: None };
     let room = limits::EVENTS_SENT_AT_ONCE.saturating_sub(under_way.len());
     for row in queued {
-        let event = &row.delivery.event;
-        let is_first = subjects.insert((event.source.clone(), event.subject.clone()));
-        if !is_first || under_way.contains(&row.number) {
+        if under_way.contains(&row.number) {
             continue;
         }
-        match row.delivery.due {
-            at if at > now => found.next = Some(found.next.map_or(at, |next| next.min(at))),
-            _ if found.due.len() < room => found.due.push(row),
-            _ => {}
+        match is_due(&row.delivery, now) {
+            true if found.due.len() < room => found.due.push(row),
+            true => {}
+            false => {
+                let at = row.delivery.due;
+                found.next = Some(found.next.map_or(at, |next| next.min(at)));
+            }
         }
     }
     found
@@ -274,12 +274,11 @@ mod tests {
     }
 
     #[test]
-    fn what_happened_to_one_subject_is_told_in_its_order() {
-        let rows = || vec![queued(1, "a", 5), queued(2, "a", 0), queued(3, "b", 0)];
+    fn what_is_due_and_not_under_way_is_sent() {
+        let rows = || vec![queued(1, "a", 5), queued(3, "b", 0)];
         let none = HashSet::new();
         assert_eq!(numbers(due(rows(), &none, at(0))), [3]);
         assert_eq!(numbers(due(rows(), &none, at(5))), [1, 3]);
-        // While the first one is under way, the second waits.
         assert_eq!(numbers(due(rows(), &HashSet::from([1]), at(5))), [3]);
     }
 

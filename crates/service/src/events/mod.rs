@@ -78,9 +78,31 @@ impl Kept {
         DeliveryCount { waiting: read(&self.waiting), dead: read(&self.dead) }
     }
 
-    fn is_full(&self) -> bool {
+    /// Whether there is no room for an event of this kind: a device that connects again and again
+    /// leaves room for everything else.
+    fn is_full_for(&self, kind: EventType) -> bool {
+        let max = match kind {
+            EventType::DeviceConnected | EventType::DeviceDisconnected => {
+                limits::EVENTS_KEPT_FOR_CONNECTIONS_MAX
+            }
+            EventType::DeviceCreated
+            | EventType::DeviceDeleted
+            | EventType::RegistrationAssigned
+            | EventType::RegistrationRefused
+            | EventType::RegistrationDeleted
+            | EventType::EnrollmentCreated
+            | EventType::EnrollmentUpdated
+            | EventType::EnrollmentEnabled
+            | EventType::EnrollmentDisabled
+            | EventType::EnrollmentDeleted
+            | EventType::Test => limits::EVENTS_KEPT_MAX,
+        };
+        self.total() >= max
+    }
+
+    fn total(&self) -> u64 {
         let DeliveryCount { waiting, dead } = self.count();
-        waiting.saturating_add(dead) >= limits::EVENTS_KEPT_MAX
+        waiting.saturating_add(dead)
     }
 
     /// Moves counts: what leaves one side may come to the other.
@@ -210,11 +232,11 @@ impl Service {
         let event = self.event(happened, now);
         for lane in lanes.iter().filter(|lane| lane.subscription().filter.chooses(&event)) {
             let name = &lane.subscription().name;
-            if lane.kept.is_full() {
+            if lane.kept.is_full_for(kind) {
                 self.observer.observe(&Observed::EventsDropped { count: 1 });
                 tracing::warn!(
                     subscription.name = %name,
-                    "an event is dropped: {} wait for {name} already", limits::EVENTS_KEPT_MAX
+                    "an event is dropped: {} wait for {name} already", lane.kept.total()
                 );
                 continue;
             }
@@ -269,10 +291,22 @@ mod tests {
     fn dead_letters_take_room_as_well() {
         let half = limits::EVENTS_KEPT_MAX / 2;
         let kept = Kept::new(DeliveryCount { waiting: half, dead: half - 1 });
-        assert!(!kept.is_full());
+        let kind = EventType::DeviceDeleted;
+        assert!(!kept.is_full_for(kind));
         kept.moved(0, 1);
-        assert!(kept.is_full());
+        assert!(kept.is_full_for(kind));
         kept.moved(-1, 0);
-        assert!(!kept.is_full());
+        assert!(!kept.is_full_for(kind));
+    }
+
+    #[test]
+    fn connections_leave_room_for_what_operators_must_not_miss() {
+        let max = limits::EVENTS_KEPT_FOR_CONNECTIONS_MAX;
+        let kept = Kept::new(DeliveryCount { waiting: max - 1, dead: 0 });
+        let connections = [EventType::DeviceConnected, EventType::DeviceDisconnected];
+        assert!(connections.iter().all(|kind| !kept.is_full_for(*kind)));
+        kept.moved(1, 0);
+        assert!(connections.iter().all(|kind| kept.is_full_for(*kind)));
+        assert!(!kept.is_full_for(EventType::EnrollmentDisabled));
     }
 }

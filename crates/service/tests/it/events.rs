@@ -9,12 +9,12 @@ use events::schedule::{Outcome, RetryPolicy};
 use events::subscription::Validation;
 use events::{DeadReason, EndpointUrl, Event, EventType, Filter, Happened, Queued};
 use hub::permit::Evidence;
-use model::{IfMatch, SubscriptionName, Timestamp};
+use model::{IfMatch, SubscriptionName, Timestamp, limits};
 use provisioning::enrollment::ProvisioningStatus;
 use serde_json::{Value, json};
 use service::access::sessions::Session;
 use service::{Announcer, ApiError, Connecting, SubscriptionDraft};
-use store::Deliveries;
+use store::{Commit, Deliveries, Write};
 use tokio::task::AbortHandle;
 
 use crate::world::{World, call, device_id, host, id, key, keyed};
@@ -271,6 +271,24 @@ async fn nothing_is_lost_by_a_crash_on_a_disk() {
         store_sqlite::Sqlite::open(&dir.join("control.db"), store_sqlite::Options::default());
     what_was_queued_is_sent_after_a_crash(Arc::new(store.unwrap())).await;
     let _ = std::fs::remove_dir_all(&dir);
+}
+
+/// However long one subject's queue is, of what its receiver does not take.
+#[tokio::test(start_paused = true)]
+async fn one_subjects_queue_does_not_hold_up_another_subject() {
+    let receiver = Receiver::answering(Some(down()));
+    let w = World::new().await.announcing(receiver.clone()).await;
+    subscribe(&w, &draft()).await;
+    enroll(&w, "dev").await;
+    let first = queued(&w, Deliveries::Waiting).await.remove(0).delivery;
+    let many = std::iter::repeat_with(|| Write::Delivery(Box::new(first.clone())));
+    let writes = many.take(limits::EVENTS_LOOKED_AT).collect();
+    w.store.commit(Commit { writes, ..Commit::default() }).await.unwrap();
+    enroll(&w, "other").await;
+    deliver(&w);
+    tokio::time::sleep(Duration::from_secs(300)).await;
+    let subjects: Vec<_> = receiver.sent().into_iter().map(|event| event.subject).collect();
+    assert_eq!(subjects, ["enrollments/dev", "enrollments/other"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Event subscriptions and what is on its way to them.
 
-use events::{Dead, DeadReason, Queued};
+use events::{Dead, DeadReason, Delivery, Queued, Source};
 
 use super::fixtures::{at, delivery, dps, service, subscription, subscription_name};
 use super::{conflict, write};
@@ -63,6 +63,56 @@ pub async fn deliveries_come_in_the_order_of_commits_by_what_became_of_them(stor
     write(store, vec![Write::Redelivery(all[1].number, Box::new(dead.again(at(9))))]).await;
     assert_eq!(ids(store, "sub-a", Deliveries::Waiting).await, ["event-1", "event-4"]);
     assert_eq!(ids(store, "sub-b", Deliveries::Waiting).await, ["event-3"]);
+}
+
+/// A delivery to `sub-a` about a device.
+fn about(device: &str, number: i64) -> Delivery {
+    let mut delivery = delivery("sub-a", number);
+    delivery.event.subject = format!("devices/{device}");
+    delivery
+}
+
+/// One subject's queue is no other's, in whatever order its events go, die and come back.
+pub async fn first_of_each_subject_is_found_whatever_becomes_of_the_one_before(store: &dyn Store) {
+    let firsts = async |limit| {
+        let found = store.first_deliveries(&subscription_name("sub-a"), limit).await.unwrap();
+        found.into_iter().map(|row| row.delivery.event.id).collect::<Vec<_>>()
+    };
+    let queue = |device, number| Write::Delivery(Box::new(about(device, number)));
+    write(store, vec![subscribe("sub-a"), subscribe("sub-b")]).await;
+    write(store, vec![queue("x", 5), queue("x", 2), queue("x", 3), queue("y", 4)]).await;
+    let mut other = about("x", 1);
+    other.event.source = Source::Hub(service("hub-b"));
+    let elsewhere = Write::Delivery(Box::new(delivery("sub-b", 9)));
+    write(store, vec![Write::Delivery(Box::new(other)), elsewhere]).await;
+    // By when they are due.
+    assert_eq!(firsts(100).await, ["event-1", "event-4", "event-5"]);
+    assert_eq!(firsts(2).await, ["event-1", "event-4"]);
+    let rows = queued(store, "sub-a", Deliveries::Waiting).await;
+    let (first, second, third) = (&rows[0], &rows[1], &rows[2]);
+    let buried = |row: &Queued| {
+        let dead = Some(Dead { reason: DeadReason::TimeToLiveExceeded, at: at(9) });
+        Write::Redelivery(row.number, Box::new(Delivery { dead, ..row.delivery.clone() }))
+    };
+    write(store, vec![buried(first)]).await;
+    assert_eq!(firsts(100).await, ["event-1", "event-2", "event-4"]);
+    // One that is not the first goes, and then the first.
+    write(store, vec![buried(third), Write::DeleteDelivery(second.number)]).await;
+    assert_eq!(firsts(100).await, ["event-1", "event-4"]);
+    let again =
+        |row: &Queued| Write::Redelivery(row.number, Box::new(row.delivery.clone().again(at(8))));
+    write(store, vec![again(third)]).await;
+    assert_eq!(firsts(100).await, ["event-1", "event-4", "event-3"]);
+    write(store, vec![again(first)]).await;
+    assert_eq!(firsts(100).await, ["event-1", "event-4", "event-5"]);
+    // A try that came to nothing leaves it the first.
+    let later = Delivery { due: at(9), ..first.delivery.clone() };
+    write(store, vec![Write::Redelivery(first.number, Box::new(later))]).await;
+    assert_eq!(firsts(100).await, ["event-1", "event-4", "event-5"]);
+    write(store, vec![Write::DeleteDelivery(first.number)]).await;
+    assert_eq!(firsts(100).await, ["event-1", "event-4", "event-3"]);
+    write(store, vec![Write::DeleteSubscription(subscription_name("sub-a"))]).await;
+    assert!(firsts(100).await.is_empty());
 }
 
 /// What is on its way to a subscription is gone with it, and not with a write to it.

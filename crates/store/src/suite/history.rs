@@ -373,6 +373,9 @@ async fn read(store: &dyn Store) -> Read {
             store.deliveries(&subscription_name(name), Deliveries::Waiting, 0, 10_000).await;
         let queued: Vec<_> = queued.unwrap().into_iter().map(|queued| queued.delivery).collect();
         read.answer(format!("what waits for {name}"), &queued);
+        let firsts = store.first_deliveries(&subscription_name(name), 10_000).await.unwrap();
+        let firsts: Vec<_> = firsts.into_iter().map(|queued| queued.delivery).collect();
+        read.answer(format!("what waits first for {name}"), &firsts);
     }
     let changes = store.changes_after(0, 10_000).await.unwrap();
     let numbers: Vec<u64> = changes.iter().map(|change| change.seq).collect();

@@ -83,6 +83,7 @@ macro_rules! suite {
                 registration_ids_are_the_same_in_any_case;
             events:
                 delivery_goes_with_its_subscription
+                first_of_each_subject_is_found_whatever_becomes_of_the_one_before
                 delivery_to_nobody_is_none
                 deliveries_come_in_the_order_of_commits_by_what_became_of_them
                 refused_commit_queues_nothing
