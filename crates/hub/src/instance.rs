@@ -2,7 +2,7 @@
 
 use attestation::access::Policy;
 use attestation::network::NetworkAccess;
-use model::{HostName, ServiceName, Timestamp};
+use model::{Etag, HostName, ServiceName, Timestamp};
 use serde::{Deserialize, Serialize};
 
 /// A hub.
@@ -19,6 +19,15 @@ pub struct Hub {
     pub network: NetworkAccess,
     /// When it was made.
     pub created: Timestamp,
+}
+
+impl Hub {
+    /// The same as long as operators are shown the same of it; no key is in it.
+    pub fn etag(&self) -> Etag {
+        let shown = (&self.host, &self.network, &self.created);
+        let text = serde_json::to_vec(&shown).unwrap_or_default();
+        Etag::new(&attestation::sha256(&text).to_string())
+    }
 }
 
 /// What a policy of a hub grants. Source: `iot-hub` §1.2.

@@ -33,9 +33,10 @@ impl Etag {
 /// What the caller demands of the entity's present version.
 ///
 /// Source: `dps-service-api`, `iot-hub` §2.4.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum IfMatch {
     /// No header, or an empty one: nothing is demanded.
+    #[default]
     Absent,
     /// `*` or `"*"`: the entity must exist.
     Any,

@@ -158,7 +158,29 @@ impl PartialEq for RemoteHub {
 
 impl Eq for RemoteHub {}
 
+impl LinkedHub {
+    /// The same as long as the link says the same; its key is not in it.
+    pub fn etag(&self) -> Etag {
+        let Self { host, allocation_weight, apply_allocation_policy, remote, latencies } = self;
+        let remote = remote.as_ref().map(|remote| (&remote.authority, &remote.policy));
+        etag_of(&(host, allocation_weight, apply_allocation_policy, remote, latencies))
+    }
+}
+
+fn etag_of(shown: &impl Serialize) -> Etag {
+    let text = serde_json::to_vec(shown).unwrap_or_default();
+    Etag::new(&attestation::sha256(&text).to_string())
+}
+
 impl Dps {
+    /// The same as long as operators are shown the same of it. No key is in it, nor what has etags
+    /// of its own, so that a change of those does not overtake one of this.
+    pub fn etag(&self) -> Etag {
+        let links: Vec<Etag> = self.linked_hubs.iter().map(LinkedHub::etag).collect();
+        let Self { id_scope, host, allocation_policy, network, quota, regions, created, .. } = self;
+        etag_of(&(id_scope, host, allocation_policy, links, network, quota, regions, created))
+    }
+
     /// How the registry of a linked hub is reached; none for a hub of this server, or one that is
     /// not linked.
     pub fn remote(&self, hub: &HostName) -> Option<&RemoteHub> {

@@ -20,7 +20,7 @@ use std::path::Path;
 use attestation::SymmetricKey;
 use attestation::x509::Certificate;
 use hub::draft::DeviceDraft;
-use model::{CertificateName, HostName, IdScope, PolicyName, RegionName, ServiceName};
+use model::{CertificateName, HostName, IdScope, IfMatch, PolicyName, RegionName, ServiceName};
 use provisioning::draft::{GroupDraft, IndividualDraft};
 use provisioning::enrollment::AllocationPolicy;
 use provisioning::possession::Vouched;
@@ -329,6 +329,7 @@ impl Source<'_> {
             network: NetworkRequest::default(),
             quota: self.quota(read.quota, &format!("{at}.quota")),
             regions: None,
+            if_match: IfMatch::Absent,
         };
         let links = format!("{at}.linked_hubs");
         let links = read.linked_hubs.map(|items| self.each(items, &links, Self::link));
@@ -369,6 +370,7 @@ impl Source<'_> {
             apply_allocation_policy: read.apply_allocation_policy,
             connection: None,
             latencies: read.latencies.map(|read| self.latencies(read, &format!("{at}.latencies"))),
+            if_match: IfMatch::Absent,
         };
         Some(Link { hub, request })
     }

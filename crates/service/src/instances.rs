@@ -32,6 +32,8 @@ pub struct DpsRequest {
     pub network: NetworkRequest,
     /// All regions that devices may be in.
     pub regions: Option<Vec<Region>>,
+    /// The version that it is about.
+    pub if_match: IfMatch,
 }
 
 /// What an operator may say of the addresses that a service may be called from.
@@ -52,6 +54,8 @@ pub struct HubRequest {
     pub host: Option<HostName>,
     /// From where it may be called.
     pub network: NetworkRequest,
+    /// The version that it is about.
+    pub if_match: IfMatch,
 }
 
 /// What an operator may say of a linked hub; what is not said stays as it is.
@@ -65,6 +69,8 @@ pub struct LinkRequest {
     pub connection: Option<Connection>,
     /// Milliseconds from each region, all of them; 0..=60000.
     pub latencies: Option<BTreeMap<RegionName, u32>>,
+    /// The version that it is about.
+    pub if_match: IfMatch,
 }
 
 /// What a connection string names.
@@ -162,6 +168,7 @@ impl Service {
             let all = self.store.all_dps().await?;
             let existing = all.iter().find(|dps| dps.value.name == *name);
             let old = existing.map(|dps| &dps.value);
+            demanded(&request.if_match, old.map(Dps::etag).as_ref())?;
             let host = host_of(request.host.as_ref(), old.map(|old| &old.host), name)?;
             let mut claims = Vec::new();
             if old.is_none_or(|old| old.host != host) {
@@ -219,18 +226,30 @@ impl Service {
     /// that it has issued are refused.
     ///
     /// # Errors
-    /// [`ApiError::NotFound`].
-    pub async fn delete_dps(&self, call: &Call, name: &ServiceName) -> Result<(), ApiError> {
-        self.dps(name).await?;
+    /// [`ApiError::NotFound`]; `PreconditionFailed` for another version.
+    pub async fn delete_dps(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        if_match: &IfMatch,
+    ) -> Result<(), ApiError> {
         let mut changes = vec![ChangeScope::Directory];
         changes.extend(self.every_hub());
-        let commit = Commit {
-            writes: vec![Write::DeleteDps(name.clone())],
-            changes,
-            audit: vec![self.audit(call, "dps.delete", name.as_str())],
-            ..Commit::default()
-        };
-        self.apply(commit).await.map(|_| ())
+        for _ in 0..=limits::COMMIT_RETRIES_MAX {
+            let row = self.dps(name).await?;
+            demanded(if_match, Some(&row.value.etag()))?;
+            let at = Condition::Instance { dps: name.clone(), generation: Some(row.revision) };
+            let commit = Commit {
+                conditions: rested_on(if_match, at),
+                writes: vec![Write::DeleteDps(name.clone())],
+                changes: changes.clone(),
+                audit: vec![self.audit(call, "dps.delete", name.as_str())],
+            };
+            if self.apply(commit).await? {
+                return Ok(());
+            }
+        }
+        Err(ApiError::Fault(Fault::Contended))
     }
 
     /// All hubs.
@@ -266,6 +285,7 @@ impl Service {
             let all = self.store.all_hubs().await?;
             let existing = all.iter().find(|hub| hub.value.name == *name);
             let host = host_of(request.host.as_ref(), existing.map(|hub| &hub.value.host), name)?;
+            demanded(&request.if_match, existing.map(|hub| hub.value.etag()).as_ref())?;
             if let Some(existing) = existing {
                 let before = &existing.value;
                 if before.host != host {
@@ -283,6 +303,7 @@ impl Service {
                 let audited = ("hub.network", name.as_str());
                 return self
                     .change_hub(call, name, audited, |hub| {
+                        demanded(&request.if_match, Some(&hub.etag()))?;
                         hub.network = self.network(call, Some(&hub.network), &request.network)?;
                         Ok(())
                     })
@@ -309,9 +330,16 @@ impl Service {
     /// Removes a hub with its identities; its live sessions end first.
     ///
     /// # Errors
-    /// [`ApiError::NotFound`]; `Invalid` while a provisioning service is linked to it.
-    pub async fn delete_hub(&self, call: &Call, name: &ServiceName) -> Result<(), ApiError> {
-        let hub = self.hub(name).await?.value;
+    /// [`ApiError::NotFound`]; `PreconditionFailed` for another version; `Invalid` while a
+    /// provisioning service is linked to it.
+    pub async fn delete_hub(
+        &self,
+        call: &Call,
+        name: &ServiceName,
+        if_match: &IfMatch,
+    ) -> Result<(), ApiError> {
+        let Versioned { value: hub, revision } = self.hub(name).await?;
+        demanded(if_match, Some(&hub.etag()))?;
         let linked = self
             .store
             .all_dps()
@@ -324,13 +352,18 @@ impl Service {
                 dps.value.name
             )));
         }
+        let at = Condition::Hub { name: name.clone(), at: Some(revision) };
         let commit = Commit {
+            conditions: rested_on(if_match, at),
             writes: vec![Write::DeleteHub(name.clone())],
             changes: vec![ChangeScope::Directory, ChangeScope::Hub { hub: hub.host }],
             audit: vec![self.audit(call, "hub.delete", name.as_str())],
-            ..Commit::default()
         };
-        self.apply(commit).await.map(|_| ())
+        match self.apply(commit).await? {
+            true => Ok(()),
+            // Whoever demands a version is told of another one.
+            false => Err(ApiError::PreconditionFailed),
+        }
     }
 
     /// Links a hub to a provisioning service, or changes of the link what is said.
@@ -360,6 +393,8 @@ impl Service {
             )));
         }
         self.change_dps(call, name, ("dps.link", name.as_str()), |dps| {
+            let linked = dps.linked_hubs.iter().find(|linked| linked.host == *hub);
+            demanded(&request.if_match, linked.map(LinkedHub::etag).as_ref())?;
             let remote = match is_here {
                 true => None,
                 false => Some(remote(hub, request.connection.as_ref(), dps.remote(hub))?),
@@ -402,14 +437,14 @@ impl Service {
         call: &Call,
         name: &ServiceName,
         hub: &HostName,
+        if_match: &IfMatch,
     ) -> Result<Dps, ApiError> {
         self.change_dps(call, name, ("dps.unlink", name.as_str()), |dps| {
-            let before = dps.linked_hubs.len();
+            let linked = dps.linked_hubs.iter().find(|linked| linked.host == *hub);
+            let linked = linked.ok_or(ApiError::NotFound)?;
+            demanded(if_match, Some(&linked.etag()))?;
             dps.linked_hubs.retain(|linked| linked.host != *hub);
-            match dps.linked_hubs.len() < before {
-                true => Ok(()),
-                false => Err(ApiError::NotFound),
-            }
+            Ok(())
         })
         .await
     }
@@ -674,6 +709,14 @@ pub(crate) fn demanded(if_match: &IfMatch, present: Option<&model::Etag>) -> Res
         (IfMatch::Etag(wanted), Some(present)) if wanted == present => Ok(()),
         (IfMatch::Etag(_), Some(_)) => Err(ApiError::PreconditionFailed),
         (IfMatch::Any | IfMatch::Etag(_), None) => Err(ApiError::NotFound),
+    }
+}
+
+/// What a deletion rests on: the row as it was read where a version of it is demanded.
+fn rested_on(if_match: &IfMatch, row: Condition) -> Vec<Condition> {
+    match if_match {
+        IfMatch::Etag(_) => vec![row],
+        IfMatch::Absent | IfMatch::Any => Vec::new(),
     }
 }
 

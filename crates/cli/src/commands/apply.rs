@@ -288,7 +288,7 @@ async fn execute_step(place: &Place, step: &Step) -> Result {
     };
     let call = match act {
         Act::Create { body } => Call::put(path, wire(body), format!("create {named}")),
-        // A link has no etag.
+        // A link of a server that tells no etags of links.
         Act::Change { body, etag: None, .. } => {
             Call::put(path, wire(body), format!("change {named}"))
         }

@@ -9,7 +9,7 @@ use clap::builder::{BoolishValueParser, ValueParser};
 use serde_json::{Map, Value};
 
 use crate::Session;
-use crate::failure::{Failure, Result};
+use crate::failure::{self, Failure, Result};
 use crate::locate::{self, Kind};
 use crate::service::Service;
 
@@ -205,6 +205,21 @@ pub(crate) fn json_object(option: &str, text: &str) -> Result<Map<String, Value>
                 .hint("in single quotes: '{\"site\": \"thl\"}'"))
         }
     }
+}
+
+/// How often a change is made again because somebody else has written in between.
+const OVERTAKEN_MAX: usize = 8;
+
+/// Reads, changes and writes, and does so again on what is there by then as long as somebody else
+/// writes in between: neither change is lost.
+pub(crate) async fn until_not_overtaken<T>(change: impl AsyncFn() -> Result<T>) -> Result<T> {
+    for _ in 0..OVERTAKEN_MAX {
+        match change().await {
+            Err(failure) if failure.kind() == failure::Kind::Overtaken => {}
+            done => return done,
+        }
+    }
+    change().await
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use model::{RegionName, limits};
 use serde_json::{Map, Value};
 
-use super::common::{DpsOfAdmin, Yes, flag};
+use super::common::{DpsOfAdmin, Yes, flag, until_not_overtaken};
 use super::region;
 use crate::Session;
 use crate::connection_string::ConnectionString;
@@ -159,9 +159,13 @@ impl LinkedHub {
             }
             Verb::Update { hub, weight, dps } => {
                 let (admin, dps) = dps.find(session).await?;
-                let found = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
-                let body = weight.body(at(&found, &["latencies"]));
-                weight.note(&put(&admin, &dps, &hub.linked_hub, body).await?);
+                let changed = until_not_overtaken(async || {
+                    let found = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
+                    let body = weight.body(at(&found, &["latencies"]));
+                    let etag = at(&found, &["etag"]).as_str();
+                    put(&admin, to_link(&dps, &hub.linked_hub, body).if_match(etag)).await
+                });
+                weight.note(&changed.await?);
                 let written = find(linked(&admin, &dps).await?, &hub.linked_hub, &dps)?;
                 session.output.thing(&written, &["name"])
             }
@@ -192,7 +196,7 @@ impl Create {
         if let Some(text) = self.connection_string {
             body.insert("connectionString".into(), text.into());
         }
-        self.weight.note(&put(&admin, &dps, &hub, body).await?);
+        self.weight.note(&put(&admin, to_link(&dps, &hub, body)).await?);
         // As with az: all that are linked now.
         session.output.list(COLUMNS, &linked(&admin, &dps).await?)
     }
@@ -239,9 +243,12 @@ impl Weight {
     }
 }
 
+fn to_link(dps: &str, hub: &str, body: Map<String, Value>) -> Call {
+    Call::put(path(dps, hub), body.into(), format!("link hub '{hub}' to '{dps}'"))
+}
+
 /// Writes a link; the service as it then is.
-async fn put(admin: &Admin, dps: &str, hub: &str, body: Map<String, Value>) -> Result<Value> {
-    let call = Call::put(path(dps, hub), body.into(), format!("link hub '{hub}' to '{dps}'"));
+async fn put(admin: &Admin, call: Call) -> Result<Value> {
     admin.service.call(call).await.map_err(|failure| {
         failure.hint_not_found(
             "`muster iot hub list` shows the hubs of this server; for another's, give \

@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 use serde_json::{Value, json};
 
-use super::common::{AdminArgs, Yes};
+use super::common::{AdminArgs, Yes, until_not_overtaken};
 use super::policy::OfService;
 use crate::Session;
 use crate::failure::{Failure, Result};
@@ -141,25 +141,32 @@ impl<S: OfService> IpFilterRules<S> {
                 session.output.list(COLUMNS, &found.rules)
             }
             Verb::Add { rule, position, service, yes, admin } => {
-                let mut found = find::<S>(session, &service, &admin).await?;
                 let place = position.map_or(usize::MAX, |place| usize::from(place) - 1);
-                found.rules.insert(place.min(found.rules.len()), rule.wire());
-                let doing = format!("add the IP filter rule '{}'", rule.filter_name);
-                session.output.list(COLUMNS, &found.put(S::KIND, doing, yes).await?)
+                let added = until_not_overtaken(async || {
+                    let mut found = find::<S>(session, &service, &admin).await?;
+                    found.rules.insert(place.min(found.rules.len()), rule.wire());
+                    let doing = format!("add the IP filter rule '{}'", rule.filter_name);
+                    found.put(S::KIND, doing, yes).await
+                });
+                let rules = added.await?;
+                session.output.list(COLUMNS, &rules)
             }
             Verb::Remove { filter_name, service, yes, admin } => {
-                let mut found = find::<S>(session, &service, &admin).await?;
-                let before = found.rules.len();
-                let is_meant = |rule: &Value| cell(at(rule, &["filterName"])) == filter_name;
-                found.rules.retain(|rule| !is_meant(rule));
-                if found.rules.len() == before {
-                    let what = format!("there is no IP filter rule '{filter_name}'");
-                    let word = S::KIND.word();
-                    return Err(Failure::not_found(what)
-                        .hint(format!("`muster iot {word} ip-filter-rule list` shows them")));
-                }
-                let doing = format!("remove the IP filter rule '{filter_name}'");
-                found.put(S::KIND, doing, yes).await.map(drop)
+                let removed = until_not_overtaken(async || {
+                    let mut found = find::<S>(session, &service, &admin).await?;
+                    let before = found.rules.len();
+                    let is_meant = |rule: &Value| cell(at(rule, &["filterName"])) == filter_name;
+                    found.rules.retain(|rule| !is_meant(rule));
+                    if found.rules.len() == before {
+                        let what = format!("there is no IP filter rule '{filter_name}'");
+                        let word = S::KIND.word();
+                        return Err(Failure::not_found(what)
+                            .hint(format!("`muster iot {word} ip-filter-rule list` shows them")));
+                    }
+                    let doing = format!("remove the IP filter rule '{filter_name}'");
+                    found.put(S::KIND, doing, yes).await
+                });
+                removed.await.map(drop)
             }
         }
     }
@@ -169,6 +176,7 @@ impl<S: OfService> IpFilterRules<S> {
 struct Found {
     admin: Admin,
     name: String,
+    etag: Option<String>,
     rules: Vec<Value>,
 }
 
@@ -176,7 +184,8 @@ async fn find<S: OfService>(session: &Session, service: &S, admin: &AdminArgs) -
     let admin = admin.find(session)?;
     let found = admin.resource(S::KIND, service.name()).await?;
     let rules = rules(&found.value);
-    Ok(Found { admin, name: found.name, rules })
+    let etag = at(&found.value, &["etag"]).as_str().map(str::to_owned);
+    Ok(Found { admin, name: found.name, etag, rules })
 }
 
 fn rules(resource: &Value) -> Vec<Value> {
@@ -187,7 +196,7 @@ impl Found {
     async fn put(self, kind: Kind, doing: String, yes: Yes) -> Result<Vec<Value>> {
         let body = json!({"properties": {"ipFilterRules": self.rules}});
         let path = format!("{}/{}{}", kind.path(), segment(&self.name), force(yes));
-        let call = Call::put(path, body, doing);
+        let call = Call::put(path, body, doing).if_match(self.etag.as_deref());
         Ok(rules(&self.admin.service.call(call).await?))
     }
 }

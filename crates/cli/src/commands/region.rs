@@ -3,7 +3,7 @@
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::common::{AdminArgs, Yes};
+use super::common::{AdminArgs, Yes, until_not_overtaken};
 use super::policy::{DpsName, OfService};
 use crate::Session;
 use crate::failure::{Failure, Result};
@@ -68,24 +68,30 @@ impl Region {
     pub(crate) async fn run(self, session: &mut Session) -> Result {
         match self.verb {
             Verb::Create { name: Name { name }, network, place } => {
-                let mut found = place.find(session).await?;
-                found.regions.retain(|region| !is(region, &name));
-                found.regions.push(json!({"name": name, "networks": network}));
-                let doing = format!("add the region '{name}'");
-                session.output.list(COLUMNS, &found.put(doing).await?)
+                let added = until_not_overtaken(async || {
+                    let mut found = place.find(session).await?;
+                    found.regions.retain(|region| !is(region, &name));
+                    found.regions.push(json!({"name": name, "networks": network}));
+                    found.put(format!("add the region '{name}'")).await
+                });
+                let regions = added.await?;
+                session.output.list(COLUMNS, &regions)
             }
             Verb::List { place } => {
                 session.output.list(COLUMNS, &place.find(session).await?.regions)
             }
             Verb::Delete { name: Name { name }, yes: _, place } => {
-                let mut found = place.find(session).await?;
-                let before = found.regions.len();
-                found.regions.retain(|region| !is(region, &name));
-                if found.regions.len() == before {
-                    return Err(Failure::not_found(format!("there is no region '{name}'"))
-                        .hint("`muster iot dps region list` shows them"));
-                }
-                found.put(format!("remove the region '{name}'")).await.map(drop)
+                let removed = until_not_overtaken(async || {
+                    let mut found = place.find(session).await?;
+                    let before = found.regions.len();
+                    found.regions.retain(|region| !is(region, &name));
+                    if found.regions.len() == before {
+                        return Err(Failure::not_found(format!("there is no region '{name}'"))
+                            .hint("`muster iot dps region list` shows them"));
+                    }
+                    found.put(format!("remove the region '{name}'")).await
+                });
+                removed.await.map(drop)
             }
         }
     }

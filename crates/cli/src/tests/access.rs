@@ -126,6 +126,32 @@ async fn s_75_rules_are_added_in_their_place_and_removed() {
     assert_eq!(ran.out, "a\nb\n");
 }
 
+/// The first try is overtaken by another operator's, whose rule is in the second one as well.
+#[tokio::test]
+async fn two_rules_added_at_once_are_both_there() {
+    let of = |etag: &str, rules: &Value| {
+        let mut all = one_dps(rules);
+        all["value"][0]["etag"] = etag.into();
+        all
+    };
+    let words = ["iot", "dps", "ip-filter-rule", "add", "--filter-name", "new", "--action"];
+    let words = [&words[..], &["REJECT", "--ip-mask", "10.0.0.0/8"]].concat();
+    let (before, meanwhile) = (json!([rule("a")]), json!([rule("a"), rule("theirs")]));
+    let overtaken = reply(412, &json!({"errorCode": 412_000, "message": "it was changed"}));
+    let ran = vec![
+        reply(200, &of("e1", &before)),
+        overtaken,
+        reply(200, &of("e2", &meanwhile)),
+        reply(200, &of("e3", &meanwhile)["value"][0]),
+    ];
+    let ran = run(&words, ran).await.ok();
+    assert_eq!(ran.header(1, "if-match"), Some("\"e1\""));
+    assert_eq!(ran.header(3, "if-match"), Some("\"e2\""));
+    let rules = &ran.body(3)["properties"]["ipFilterRules"];
+    let names: Vec<_> = rules.as_array().unwrap().iter().map(|rule| &rule["filterName"]).collect();
+    assert_eq!(names, ["a", "theirs", "new"]);
+}
+
 #[tokio::test]
 async fn s_75_who_would_be_shut_out_is_told_how_to_do_it_all_the_same() {
     let hubs = json!({"value": [{"name": "hub1", "properties": {"hostName": "hub1.localhost"}}]});

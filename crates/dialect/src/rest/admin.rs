@@ -19,7 +19,7 @@ use ::hub::instance::Hub;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use model::{
-    CertificateName, HostName, IdScope, RegionName, ServiceName, Timestamp, VerificationCode,
+    CertificateName, Etag, HostName, IdScope, RegionName, ServiceName, Timestamp, VerificationCode,
 };
 use provisioning::dependents::{Dependence, Dependent};
 use provisioning::enrollment::AllocationPolicy;
@@ -267,7 +267,7 @@ pub struct ListJson<T> {
 pub struct ResourceJson<'a, P> {
     name: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    etag: Option<&'a str>,
+    etag: Option<Etag>,
     properties: P,
 }
 
@@ -293,6 +293,7 @@ pub struct DpsProperties<'a> {
 #[serde(rename_all = "camelCase")]
 pub struct LinkJson<'a> {
     name: &'a str,
+    etag: Etag,
     allocation_weight: u32,
     apply_allocation_policy: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -367,7 +368,7 @@ pub struct ExplanationJson<'a> {
 pub fn dps_json(dps: &Dps) -> ResourceJson<'_, DpsProperties<'_>> {
     ResourceJson {
         name: dps.name.as_str(),
-        etag: None,
+        etag: Some(dps.etag()),
         properties: DpsProperties {
             id_scope: dps.id_scope.as_str(),
             state: "Active",
@@ -392,6 +393,7 @@ pub fn dps_json(dps: &Dps) -> ResourceJson<'_, DpsProperties<'_>> {
 pub fn link_json(link: &LinkedHub) -> LinkJson<'_> {
     LinkJson {
         name: link.host.as_str(),
+        etag: link.etag(),
         allocation_weight: link.allocation_weight,
         apply_allocation_policy: link.apply_allocation_policy,
         connection_string: link.remote.as_ref().map(connection_string::masked),
@@ -403,7 +405,7 @@ pub fn link_json(link: &LinkedHub) -> LinkJson<'_> {
 pub fn hub_json(hub: &Hub) -> ResourceJson<'_, HubProperties<'_>> {
     ResourceJson {
         name: hub.name.as_str(),
-        etag: None,
+        etag: Some(hub.etag()),
         properties: HubProperties {
             host_name: hub.host.as_str(),
             state: "Active",
@@ -423,7 +425,7 @@ pub fn certificate_code_json(ca: &CaCertificate) -> ResourceJson<'_, Certificate
 pub fn certificate_json(ca: &CaCertificate) -> ResourceJson<'_, CertificateProperties<'_>> {
     ResourceJson {
         name: ca.name.as_str(),
-        etag: Some(ca.etag.as_str()),
+        etag: Some(ca.etag.clone()),
         properties: CertificateProperties {
             subject: ca.certificate.subject_text(),
             expiry: ca.certificate.not_after(),

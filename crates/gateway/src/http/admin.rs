@@ -99,6 +99,7 @@ async fn dps(
 ) -> Result<Reply, WireError> {
     let own = &gateway.service;
     let failed = |error: ApiError| faults::dps_api(&error, Missing::ProvisioningService);
+    let if_match = IfMatch::parse(asked.if_match().map_err(|fault| faults::dps(&fault))?);
     match route {
         DpsRoute::List => {
             let all = own.all_dps().await.map_err(failed)?;
@@ -117,12 +118,14 @@ async fn dps(
                 network: network(asked, body.network)?,
                 quota: body.quota,
                 regions: body.regions,
+                if_match,
             };
             let made = own.put_dps(call, &name, request).await.map_err(failed)?;
             Ok(one(&admin::dps_json(&made)))
         }
         DpsRoute::Delete(name) => {
-            own.delete_dps(call, &name).await.map_err(failed).map(|()| Reply::empty(204))
+            let deleted = own.delete_dps(call, &name, &if_match).await;
+            deleted.map_err(failed).map(|()| Reply::empty(204))
         }
         DpsRoute::Keys(name) => {
             let row = own.dps(&name).await.map_err(failed)?;
@@ -175,6 +178,7 @@ async fn dps(
                 apply_allocation_policy: body.apply_allocation_policy,
                 connection: body.connection.map(connection),
                 latencies: body.latencies,
+                if_match,
             };
             let changed = own.put_link(call, &name, &hub, &request).await.map_err(failed)?;
             Ok(one(&admin::dps_json(&changed)))
@@ -182,7 +186,8 @@ async fn dps(
         DpsRoute::DeleteLink(name, hub) => {
             let hub = hub_linked(gateway, &name, &hub)?;
             let gone = |error: ApiError| faults::dps_api(&error, Missing::Hub);
-            own.delete_link(call, &name, &hub).await.map_err(gone).map(|_| Reply::empty(204))
+            let deleted = own.delete_link(call, &name, &hub, &if_match).await;
+            deleted.map_err(gone).map(|_| Reply::empty(204))
         }
     }
 }
@@ -247,6 +252,7 @@ async fn hubs(
 ) -> Result<Reply, WireError> {
     let own = &gateway.service;
     let failed = |error: ApiError| faults::dps_api(&error, Missing::Hub);
+    let if_match = IfMatch::parse(asked.if_match().map_err(|fault| faults::dps(&fault))?);
     match route {
         HubRoute::List => {
             let all = own.all_hubs().await.map_err(failed)?;
@@ -259,11 +265,13 @@ async fn hubs(
         HubRoute::Put(name) => {
             let body = admin::hub_body(&asked.body).map_err(|fault| faults::dps(&fault))?;
             let network = network(asked, body.network)?;
-            let made = own.put_hub(call, &name, HubRequest { host: body.host, network }).await;
+            let request = HubRequest { host: body.host, network, if_match };
+            let made = own.put_hub(call, &name, request).await;
             Ok(one(&admin::hub_json(&made.map_err(failed)?)))
         }
         HubRoute::Delete(name) => {
-            own.delete_hub(call, &name).await.map_err(failed).map(|()| Reply::empty(204))
+            let deleted = own.delete_hub(call, &name, &if_match).await;
+            deleted.map_err(failed).map(|()| Reply::empty(204))
         }
         HubRoute::Policy(name, route) => policies::of_hub(gateway, call, &name, route, asked).await,
         HubRoute::Keys(name) => {

@@ -6,13 +6,14 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use attestation::access::change::{KeyWish, PolicyChange};
+use attestation::network::{Action, IpFilterRule, Target};
 use hub::draft::DeviceDraft;
 use hub::twin::{How, TwinUpdate};
 use model::{Etag, IdScope, IfMatch, PolicyName, ServiceName};
 use provisioning::instance::{Dps, Right};
 use provisioning::quota::QuotaChange;
 use serde_json::json;
-use service::{DpsRequest, HubRequest, Service};
+use service::{ApiError, DpsRequest, HubRequest, LinkRequest, NetworkRequest, Service};
 use store::{Commit, Write};
 
 use crate::world::{World, call, device_id, group, group_id, host, id, individual, key, keyed};
@@ -58,6 +59,59 @@ fn of_writer(number: usize) -> serde_json::Value {
     let mut body = keyed(1);
     body["initialTwin"] = json!({"tags": {"writer": number}});
     body
+}
+
+/// Each has read the rules, and writes them whole with its own: those who lose are told.
+#[tokio::test]
+async fn s_75_of_operators_who_write_the_rules_of_one_version_exactly_one_wins() {
+    let w = World::new().await;
+    let rules = |number: usize| {
+        let mask = format!("10.{number}.0.0/16").parse().unwrap();
+        let rule = IpFilterRule {
+            name: format!("rule-{number}"),
+            action: Action::Reject,
+            mask,
+            target: Target::All,
+        };
+        NetworkRequest { rules: Some(vec![rule]), ..NetworkRequest::default() }
+    };
+    let etag = w.service.dps(&w.dps).await.unwrap().value.etag();
+    let told = at_once(&w, async |service, number| {
+        let if_match = IfMatch::Etag(etag.clone());
+        let network = rules(number);
+        let request = DpsRequest { network, if_match, ..DpsRequest::default() };
+        service.put_dps(&call(), &w.dps, request).await
+    });
+    assert_eq!(told, one_and("PreconditionFailed"));
+    let hub = ServiceName::parse("hub1").unwrap();
+    let etag = w.service.hub(&hub).await.unwrap().value.etag();
+    let told = at_once(&w, async |service, number| {
+        let (network, if_match) = (rules(number), IfMatch::Etag(etag.clone()));
+        let request = HubRequest { network, if_match, ..HubRequest::default() };
+        service.put_hub(&call(), &hub, request).await
+    });
+    assert_eq!(told, one_and("PreconditionFailed"));
+    let link = w.service.dps(&w.dps).await.unwrap().value.linked_hubs.remove(0);
+    let told = at_once(&w, async |service, number| {
+        let allocation_weight = u32::try_from(number).unwrap() + 2;
+        let if_match = IfMatch::Etag(link.etag());
+        let request = LinkRequest {
+            allocation_weight: Some(allocation_weight),
+            if_match,
+            ..LinkRequest::default()
+        };
+        service.put_link(&call(), &w.dps, &link.host, &request).await
+    });
+    assert_eq!(told, one_and("PreconditionFailed"));
+    let stale = IfMatch::Etag(etag);
+    let deleted = w.service.delete_hub(&call(), &hub, &stale).await;
+    assert!(matches!(deleted, Err(ApiError::PreconditionFailed)), "{deleted:?}");
+    let deleted = w.service.delete_link(&call(), &w.dps, &link.host, &stale).await;
+    assert!(matches!(deleted, Err(ApiError::PreconditionFailed)), "{deleted:?}");
+    let deleted = w.service.delete_dps(&call(), &w.dps, &stale).await;
+    assert!(matches!(deleted, Err(ApiError::PreconditionFailed)), "{deleted:?}");
+    let now = IfMatch::Etag(w.service.dps(&w.dps).await.unwrap().value.etag());
+    w.service.delete_dps(&call(), &w.dps, &now).await.unwrap();
 }
 
 /// A write to the model store, which never waits.

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use attestation::network::Target;
+use model::IfMatch;
 use provisioning::enrollment::ProvisioningStatus;
 use provisioning::registration::{FailureKind, RegistrationStatus, Substatus};
 use provisioning::remote::{Credential, Miss};
@@ -451,11 +452,7 @@ async fn r_21_a_twin_that_changes_meanwhile_is_copied_again() {
     };
     let at = (host("hub1.localhost"), crate::world::device_id("dev"));
     let how = hub::twin::How::Merge;
-    world
-        .service
-        .put_twin(&call(), &at.0, &at.1, &update, how, &model::IfMatch::Any)
-        .await
-        .unwrap();
+    world.service.put_twin(&call(), &at.0, &at.1, &update, how, &IfMatch::Any).await.unwrap();
     line.gate.add_permits(1);
     assert_eq!(concluded(&world, &operation).await, "assigned");
     assert_eq!(json!(far.found(FAR, "dev").unwrap().twin.tags), json!({"site": "late"}));
@@ -498,7 +495,7 @@ async fn the_jobs_of_an_instance_that_is_deleted_are_finished() {
     let world = world(&line).await;
     begin(&world).await;
     line.waits.notified().await;
-    world.service.delete_dps(&call(), &world.dps).await.unwrap();
+    world.service.delete_dps(&call(), &world.dps, &IfMatch::Absent).await.unwrap();
     line.gate.add_permits(1);
     while far.count() > 0 {
         tokio::task::yield_now().await;
@@ -637,7 +634,7 @@ async fn what_can_not_be_cleared_is_forgotten_with_the_link() {
     assert_eq!(registered(&world).await, "assigned");
     world.service.sweep().await.unwrap();
     assert_eq!(world.service.jobs(&world.dps).await.unwrap().len(), 1);
-    world.service.delete_link(&call(), &world.dps, &host(FAR)).await.unwrap();
+    world.service.delete_link(&call(), &world.dps, &host(FAR), &IfMatch::Absent).await.unwrap();
     settled(&world).await;
     assert!(far.found(FAR, "dev").is_some(), "it stays as it was left");
 }

@@ -232,7 +232,7 @@ async fn a_12_a_policy_or_service_that_is_gone_takes_its_devices_along() {
     assert_eq!(denied(connect(&w, "dev", &leaf).await), Denied::IssuerRevoked);
     let leaf = certified(&w, &csr("dev")).await;
     let driver = drive(connect(&w, "dev", &leaf).await.unwrap());
-    w.service.delete_dps(&call(), &w.dps).await.unwrap();
+    w.service.delete_dps(&call(), &w.dps, &IfMatch::Absent).await.unwrap();
     assert_eq!(w.service.sessions().count(), 0);
     assert_eq!(driver.await.unwrap(), Closing::Denied);
 }

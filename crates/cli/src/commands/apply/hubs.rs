@@ -45,7 +45,8 @@ impl Hubs {
                 ];
                 let members = members.map(|(name, value)| (name.to_owned(), value.clone()));
                 let members = Map::from_iter(members);
-                let live = Live { id: entry.id.clone(), etag: None, members };
+                let etag = at(link, &["etag"]).as_str().map(str::to_owned);
+                let live = Live { id: entry.id.clone(), etag, members };
                 found.insert(entry.id.to_ascii_lowercase(), live);
             }
         }

@@ -125,7 +125,7 @@ pub fn credential_policy_json(
     });
     ResourceJson {
         name: policy.name.as_str(),
-        etag: Some(policy.etag.as_str()),
+        etag: Some(policy.etag.clone()),
         properties: CredentialPolicyProperties {
             validity_days: policy.validity_days,
             key_types: policy.key_types.iter().map(|kind| kind.word()).collect(),

@@ -234,6 +234,44 @@ async fn s_75_the_administration_is_reached_from_its_networks_and_from_the_serve
     }
 }
 
+/// What was read before somebody else wrote is not written over theirs.
+#[tokio::test]
+async fn s_75_rules_that_were_changed_meanwhile_are_not_written_over() {
+    let (mut world, token) = administered().await;
+    world.from = OFFICE.parse().unwrap();
+    let owner = ("Authorization", token.as_str());
+    let all = "/muster/v1/dps/dps/linked-hubs";
+    let links = world.ask("muster.localhost", &format!("GET {all}"), &[owner], "").await;
+    let link = links.expect(200)["value"][0].clone();
+    let link = (format!("{all}/{}", link["name"].as_str().unwrap()), link["etag"].clone());
+    let mut things = vec![(link.0, link.1, r#"{"allocationWeight": 9}"#)];
+    let rules = r#"{"properties": {"ipFilterRules": [{"filterName": "a", "action": "Accept",
+        "ipMask": "198.51.100.0/24", "target": "all"}]}}"#;
+    for path in ["/muster/v1/hubs/hub1", "/muster/v1/dps/dps"] {
+        let read = world.ask("muster.localhost", &format!("GET {path}"), &[owner], "").await;
+        things.push((path.to_owned(), read.expect(200)["etag"].clone(), rules));
+    }
+    for (path, etag, body) in things {
+        let etag = etag.as_str().unwrap().to_owned();
+        let headers = [owner, ("If-Match", etag.as_str())];
+        if !path.ends_with("/dps") {
+            let put = format!("PUT {path}");
+            world.ask("muster.localhost", &put, &headers, body).await.expect(200);
+            world.ask("muster.localhost", &put, &headers, body).await.expect(412);
+        }
+        let stale = [owner, ("If-Match", "\"stale\"")];
+        let delete = format!("DELETE {path}");
+        world.ask("muster.localhost", &delete, &stale, "").await.expect(412);
+    }
+    // The links are part of what was read of it.
+    let read = world.ask("muster.localhost", "GET /muster/v1/dps/dps", &[owner], "").await;
+    let etag = read.expect(200)["etag"].as_str().unwrap().to_owned();
+    let headers = [owner, ("If-Match", etag.as_str())];
+    let put = "PUT /muster/v1/dps/dps";
+    world.ask("muster.localhost", put, &headers, rules).await.expect(200);
+    world.ask("muster.localhost", put, &headers, rules).await.expect(412);
+}
+
 #[tokio::test]
 async fn s_75_rules_are_put_shown_and_forced() {
     let (mut world, token) = administered().await;
