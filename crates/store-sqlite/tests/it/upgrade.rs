@@ -1,15 +1,17 @@
 //! A data directory of every earlier schema, opened by this program: `tests/upgrade` has one of
 //! each, as the program of its time wrote it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use events::Queued;
 use model::{DeviceId, RegistrationId};
 use provisioning::enrollment::IndividualAttestation;
 use serde::Serialize;
 use serde_json::Value;
-use store::{Commit, Devices, Enrollments, Instances, Registrations, Store, Write};
+use store::{Commit, Deliveries, Devices, Enrollments, Events, Instances};
+use store::{Registrations, Store, Write};
 use store_sqlite::{OpenError, Options, Sqlite};
 
 use crate::scratch::Scratch;
@@ -152,6 +154,14 @@ async fn every_row_reads_back(store: &Sqlite, dumped: &mut Dumped) {
             dumped.is("device", &format!("{host}/{key}"), &view.device.value);
             dumped.is("twin", &format!("{host}/{key}"), &view.twin.value);
         }
+    }
+    for row in store.subscriptions().await.unwrap() {
+        let name = &row.value.name;
+        let waiting = store.deliveries(name, Deliveries::Waiting, 0, ALL).await.unwrap();
+        let subject = |row: &Queued| row.delivery.event.subject.clone();
+        let subjects: BTreeSet<_> = waiting.iter().map(subject).collect();
+        let firsts = store.first_deliveries(name, ALL).await.unwrap();
+        assert_eq!(firsts.iter().map(subject).collect::<BTreeSet<_>>(), subjects);
     }
     let left: Vec<_> = dumped.documents.keys().collect();
     assert!(left.is_empty(), "{}: nobody reads {left:?}", dumped.file.display());
