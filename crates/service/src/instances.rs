@@ -205,6 +205,7 @@ impl Service {
             let mut commit = self.instance_commit(call, name, generation, audited, dps.clone());
             commit.conditions.extend(claims.into_iter().map(Condition::Unclaimed));
             if self.apply(commit).await? {
+                self.earlier_writes_done().await;
                 return Ok(dps);
             }
         }
@@ -246,6 +247,7 @@ impl Service {
                 audit: vec![self.audit(call, "dps.delete", name.as_str())],
             };
             if self.apply(commit).await? {
+                self.earlier_writes_done().await;
                 return Ok(());
             }
         }
@@ -301,13 +303,15 @@ impl Service {
                     return Ok(before.clone());
                 }
                 let audited = ("hub.network", name.as_str());
-                return self
+                let changed = self
                     .change_hub(call, name, audited, |hub| {
                         demanded(&request.if_match, Some(&hub.etag()))?;
                         hub.network = self.network(call, Some(&hub.network), &request.network)?;
                         Ok(())
                     })
-                    .await;
+                    .await?;
+                self.earlier_writes_done().await;
+                return Ok(changed);
             }
             let claim = Claim::Host(host.clone());
             self.are_free(std::slice::from_ref(&claim)).await?;
@@ -360,7 +364,10 @@ impl Service {
             audit: vec![self.audit(call, "hub.delete", name.as_str())],
         };
         match self.apply(commit).await? {
-            true => Ok(()),
+            true => {
+                self.earlier_writes_done().await;
+                Ok(())
+            }
             // Whoever demands a version is told of another one.
             false => Err(ApiError::PreconditionFailed),
         }

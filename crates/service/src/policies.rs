@@ -26,6 +26,12 @@ impl Service {
         self.acting.write().await
     }
 
+    /// What a change of the rules for addresses, or a deletion, waits for once it is in force: the
+    /// writes that were judged before.
+    pub(crate) async fn earlier_writes_done(&self) {
+        drop(self.acting.write().await);
+    }
+
     /// Creates a policy of a provisioning service, or with a demand changes the one that is there.
     ///
     /// # Errors

@@ -115,3 +115,14 @@ async fn s_75_nobody_shuts_themselves_out_unasked() {
     let shut = w.service.put_hub(&here, &name, request).await;
     assert!(matches!(shut, Err(ApiError::ShutsOut(_))));
 }
+
+#[tokio::test(start_paused = true)]
+async fn i9_a_rule_returns_after_the_write_that_is_under_way() {
+    let w = World::new().await;
+    let acting = w.service.acting().await;
+    let mut ruling = Box::pin(put_hub(&w, reject("203.0.113.7", Target::ServiceApi)));
+    let early = tokio::time::timeout(std::time::Duration::from_secs(60), &mut ruling).await;
+    assert!(early.is_err(), "a write is under way that the rule would refuse");
+    drop(acting);
+    ruling.await;
+}
