@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Once;
 
 use hub::telemetry::{AuthType, Event, Position};
 use model::{DeviceId, HostName, Timestamp};
@@ -34,7 +35,18 @@ pub(crate) fn one_partition() -> Options {
 }
 
 pub(crate) fn open(root: &Path, options: Options) -> Log {
+    someone_listens();
     Log::open(root, options).unwrap()
+}
+
+/// tracing switches a line off for good when a thread without a subscriber is the first to reach
+/// it, at the wrong moment also for a thread that has one: so there is one from the beginning.
+fn someone_listens() {
+    static LISTENS: Once = Once::new();
+    LISTENS.call_once(|| {
+        let subscriber = tracing_subscriber::fmt().with_writer(io::sink).finish();
+        tracing::subscriber::set_global_default(subscriber).unwrap();
+    });
 }
 
 pub(crate) async fn append(log: &Log, event: Event) -> Position {
